@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package errorpage
+
+import "testing"
+
+func TestNegotiate(t *testing.T) {
+	for accept, want := range map[string]Type{
+		"":                                       JSON,
+		"*/*":                                    JSON,
+		"text/html":                              HTML,
+		"TEXT/HTML":                              HTML,
+		"text/css":                               Plain,
+		"application/xml":                        XML,
+		"application/x-www":                      JSON,
+		"image/png, text/html;q=0.9":             JSON,
+		"text/html;q=0, text/plain;q=0.1":        Plain,
+		"text/html;q=0.5, application/xml;q=0.9": XML,
+		"text/html;level=1;q=0.4, application/json;q=0.3": HTML,
+		"text/plain;q=0.5, text/html;q=0.5":               Plain,
+		"text/html;q=0":                                   JSON,
+		";;;,,,":                                          JSON,
+	} {
+		if got := Negotiate(accept); got != want {
+			t.Errorf("Negotiate(%q) = %v, want %v", accept, got, want)
+		}
+	}
+}
+
+func TestNegotiateProxy(t *testing.T) {
+	for _, c := range []struct {
+		accept, contentType string
+		fallback, want      Type
+	}{
+		{"", "", Plain, Plain},
+		{"", "application/xml", Plain, XML},
+		{"text/html", "application/xml", Plain, HTML},
+		{"*/*", "", Plain, JSON},
+	} {
+		if got := NegotiateProxy(c.accept, c.contentType, c.fallback); got != c.want {
+			t.Errorf("NegotiateProxy(%q, %q) = %v, want %v", c.accept, c.contentType, got, c.want)
+		}
+	}
+}
+
+func TestAppend(t *testing.T) {
+	for typ, want := range map[Type]string{
+		JSON:  "{\n  \"message\":\"No\",\n  \"request_id\":\"ab\"\n}",
+		Plain: "No\nrequest_id: ab\n",
+		HTML:  "<!doctype html>\n<html>\n  <head>\n    <meta charset=\"utf-8\">\n    <title>Error</title>\n  </head>\n  <body>\n    <h1>Error</h1>\n    <p>No.</p>\n    <p>request_id: ab</p>\n  </body>\n</html>\n",
+		XML:   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<error>\n  <message>No</message>\n  <requestid>ab</requestid>\n</error>\n",
+		GRPC:  "",
+	} {
+		if got := string(typ.Append(nil, "No", "ab")); got != want {
+			t.Errorf("%v: %q, want %q", typ, got, want)
+		}
+	}
+}
+
+func TestMessage(t *testing.T) {
+	if got := Message(504); got != "The upstream server is timing out" {
+		t.Error(got)
+	}
+	if got := Message(599); got != "The upstream server responded with 599" {
+		t.Error(got)
+	}
+}
+
+func FuzzNegotiate(f *testing.F) {
+	f.Add("text/html;q=0.5, */*")
+	f.Fuzz(func(t *testing.T, accept string) {
+		if got := Negotiate(accept); got > XML {
+			t.Fatalf("unknown type %v", got)
+		}
+	})
+}
