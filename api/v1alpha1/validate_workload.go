@@ -3,8 +3,8 @@
 package v1alpha1
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	strictjson "sigs.k8s.io/json"
 )
 
 // Keys of pod labels and annotations that only the operator sets, beside its own prefix.
@@ -105,10 +106,10 @@ func (v *validator) podSpec(members map[string]any, field string) {
 	if err != nil {
 		return // unreachable: members came out of JSON
 	}
-	decoder := json.NewDecoder(bytes.NewReader(plain))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&corev1.PodSpec{}); err != nil {
-		v.check(false, field, fmt.Sprintf("is no part of a Kubernetes PodSpec: %s; correct the member's name or value", strings.TrimPrefix(err.Error(), "json: ")))
+	unknown, err := strictjson.UnmarshalStrict(plain, &corev1.PodSpec{})
+	if err := errors.Join(append(unknown, err)...); err != nil {
+		cause := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "json: "), "\n", ", ")
+		v.check(false, field, fmt.Sprintf("is no part of a Kubernetes PodSpec: %s; correct the member's name or value", cause))
 	}
 }
 
