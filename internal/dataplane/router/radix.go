@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package router
+
+import (
+	"slices"
+	"strings"
+)
+
+// leaf holds the candidates of one path text, each list in Kong's order.
+type leaf struct {
+	key    string
+	prefix []*candidate // the key is their prefix path
+	exact  []*candidate // regexes that match the key and nothing else
+	regex  []*candidate // regexes whose matches all begin with the key
+}
+
+func (l *leaf) empty() bool { return len(l.prefix)+len(l.exact)+len(l.regex) == 0 }
+
+// radix is a node of an immutable radix tree over path texts.
+type radix struct {
+	edge  string
+	leaf  *leaf
+	kids  []*radix
+	bytes []byte // first byte of each kid's edge, ascending
+}
+
+// walk appends the leaves whose key begins path, shortest first.
+func (n *radix) walk(path string, found []*leaf) []*leaf {
+	rest := path
+	for n != nil && strings.HasPrefix(rest, n.edge) {
+		rest = rest[len(n.edge):]
+		if n.leaf != nil {
+			found = append(found, n.leaf)
+		}
+		if rest == "" {
+			break
+		}
+		n = n.kid(rest[0])
+	}
+	return found
+}
+
+// get returns the leaf of exactly this key, or nil.
+func (n *radix) get(key string) *leaf {
+	for n != nil && strings.HasPrefix(key, n.edge) {
+		key = key[len(n.edge):]
+		if key == "" {
+			return n.leaf
+		}
+		n = n.kid(key[0])
+	}
+	return nil
+}
+
+func (n *radix) kid(b byte) *radix {
+	// Few kids are the rule, where a scan beats a binary search.
+	for i, c := range n.bytes {
+		if c == b {
+			return n.kids[i]
+		}
+	}
+	return nil
+}
+
+// with returns the tree with the leaf of rest replaced; a nil or empty leaf is
+// removed. n may be nil. Nodes on the way are copied, all others are shared.
+func (n *radix) with(rest string, l *leaf) *radix {
+	if l != nil && l.empty() {
+		l = nil
+	}
+	if n == nil {
+		if l == nil {
+			return nil
+		}
+		return &radix{edge: rest, leaf: l}
+	}
+	common := commonLen(n.edge, rest)
+	if common < len(n.edge) {
+		if l == nil {
+			return n
+		}
+		lower := *n
+		lower.edge = n.edge[common:]
+		split := &radix{edge: n.edge[:common], kids: []*radix{&lower}, bytes: []byte{lower.edge[0]}}
+		return split.with(rest, l)
+	}
+	next := *n
+	if rest = rest[common:]; rest == "" {
+		next.leaf = l
+	} else {
+		next.replaceKid(rest[0], n.kid(rest[0]).with(rest, l))
+	}
+	return next.compact()
+}
+
+// replaceKid sets the kid whose edge begins with b in copies of n's slices.
+func (n *radix) replaceKid(b byte, kid *radix) {
+	i, found := slices.BinarySearch(n.bytes, b)
+	switch {
+	case kid == nil && !found:
+	case kid == nil:
+		n.kids = slices.Delete(slices.Clone(n.kids), i, i+1)
+		n.bytes = slices.Delete(slices.Clone(n.bytes), i, i+1)
+	case found:
+		n.kids = slices.Clone(n.kids)
+		n.kids[i] = kid
+	default:
+		n.kids = slices.Insert(slices.Clone(n.kids), i, kid)
+		n.bytes = slices.Insert(slices.Clone(n.bytes), i, b)
+	}
+}
+
+// compact removes a node that no longer serves a purpose. n is not shared yet.
+func (n *radix) compact() *radix {
+	if n.leaf != nil || len(n.kids) > 1 {
+		return n
+	}
+	if len(n.kids) == 0 {
+		return nil
+	}
+	only := *n.kids[0]
+	only.edge = n.edge + only.edge
+	return &only
+}
+
+func commonLen(a, b string) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}

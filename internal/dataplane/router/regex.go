@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package router
+
+import (
+	"regexp"
+	"regexp/syntax"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dlclark/regexp2"
+)
+
+// backtrackingLimit bounds one match of a pattern that needs a backtracking
+// engine. Kong limits its own engine to a few milliseconds as well.
+const backtrackingLimit = 5 * time.Millisecond
+
+// regex is a compiled pattern. Most patterns run on Go's linear-time engine;
+// those with look-around, back-references or the like on a backtracking one.
+type regex struct {
+	linear *regexp.Regexp
+	back   *regexp2.Regexp
+
+	literal string // every match begins with it
+	exact   bool   // the pattern is the literal and the end of the text
+}
+
+var backtrackingClock sync.Once
+
+// compilePath compiles a regex path: it is anchored at the start only.
+func compilePath(pattern string) (*regex, error) {
+	re := &regex{}
+	tree, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		re.literal = backtrackingLiteral(pattern)
+		return re, re.compileBacktracking(`^(?:`+pattern+`)`, err)
+	}
+	tree = tree.Simplify()
+	re.literal, re.exact = literalAndEnd(tree)
+	re.linear, err = regexp.Compile(`^(?:` + pattern + `)`)
+	return re, err
+}
+
+// compileSearch compiles a header pattern: it may match anywhere.
+func compileSearch(pattern string) (*regex, error) {
+	re := &regex{}
+	var err error
+	if re.linear, err = regexp.Compile(pattern); err != nil {
+		re.linear = nil
+		return re, re.compileBacktracking(pattern, err)
+	}
+	return re, nil
+}
+
+// compileBacktracking reports linearErr, the message users know from RE2, when
+// the pattern is not valid for either engine.
+func (re *regex) compileBacktracking(pattern string, linearErr error) error {
+	backtrackingClock.Do(func() { regexp2.SetTimeoutCheckPeriod(time.Millisecond) })
+	back, err := regexp2.Compile(pattern, regexp2.RE2)
+	if err != nil {
+		return linearErr
+	}
+	back.MatchTimeout = backtrackingLimit
+	re.back = back
+	return nil
+}
+
+// match reports whether s matches. A match that takes too long is none.
+func (re *regex) match(s string) bool {
+	if re.linear != nil {
+		return re.linear.MatchString(s)
+	}
+	ok, err := re.back.MatchString(s)
+	return ok && err == nil
+}
+
+// matchLen returns the length of the match at the start of s, -1 without one.
+func (re *regex) matchLen(s string) int {
+	if re.linear != nil {
+		loc := re.linear.FindStringIndex(s)
+		if loc == nil {
+			return -1
+		}
+		return loc[1]
+	}
+	m, err := re.back.FindStringMatch(s)
+	if err != nil || m == nil {
+		return -1
+	}
+	return len(m.String())
+}
+
+// captures returns the groups of the match at the start of s and their names,
+// both without the match as a whole.
+func (re *regex) captures(s string) (groups, names []string) {
+	if re.linear != nil {
+		m := re.linear.FindStringSubmatch(s)
+		if len(m) < 2 {
+			return nil, nil
+		}
+		return m[1:], re.linear.SubexpNames()[1:]
+	}
+	m, err := re.back.FindStringMatch(s)
+	if err != nil || m == nil || m.GroupCount() < 2 {
+		return nil, nil
+	}
+	for _, g := range m.Groups()[1:] {
+		name := g.Name
+		if name != "" && name[0] >= '0' && name[0] <= '9' {
+			name = ""
+		}
+		groups, names = append(groups, g.String()), append(names, name)
+	}
+	return groups, names
+}
+
+// literalAndEnd returns the text that every match of re begins with, and
+// whether re is nothing but that text up to the end of the subject.
+func literalAndEnd(re *syntax.Regexp) (literal string, exact bool) {
+	if re.Op == syntax.OpConcat && re.Sub[len(re.Sub)-1].Op == syntax.OpEndText {
+		head := *re
+		head.Sub = re.Sub[:len(re.Sub)-1]
+		literal, exact = literalPrefix(&head)
+		// A group must still be captured, so it keeps the pattern.
+		return literal, exact && re.MaxCap() == 0
+	}
+	literal, _ = literalPrefix(re)
+	return literal, false
+}
+
+// literalPrefix returns the text that every match of re begins with, and
+// whether that is all re can match.
+func literalPrefix(re *syntax.Regexp) (string, bool) {
+	switch re.Op {
+	case syntax.OpEmptyMatch:
+		return "", true
+	case syntax.OpLiteral:
+		if re.Flags&syntax.FoldCase != 0 {
+			return "", false
+		}
+		return string(re.Rune), true
+	case syntax.OpCapture:
+		return literalPrefix(re.Sub[0])
+	case syntax.OpPlus:
+		s, _ := literalPrefix(re.Sub[0])
+		return s, false
+	case syntax.OpConcat:
+		var b strings.Builder
+		for _, sub := range re.Sub {
+			s, whole := literalPrefix(sub)
+			b.WriteString(s)
+			if !whole {
+				return b.String(), false
+			}
+		}
+		return b.String(), true
+	default:
+		return "", false
+	}
+}
+
+// backtrackingLiteral is a cautious literalPrefix for patterns that only the
+// backtracking engine understands.
+func backtrackingLiteral(pattern string) string {
+	if strings.ContainsAny(pattern, "|") || strings.Contains(pattern, "(?i") {
+		return ""
+	}
+	i := strings.IndexAny(pattern, `\.+*?()[]{}^$`)
+	if i < 0 {
+		return pattern
+	}
+	if i > 0 && strings.IndexByte("+*?{", pattern[i]) >= 0 {
+		i--
+		for i > 0 && pattern[i]&0xC0 == 0x80 { // step back over a whole rune
+			i--
+		}
+	}
+	return pattern[:i]
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package router
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/kong/kong-istio-gateway/internal/entity"
+)
+
+// Router is a compiled set of routes. It is immutable and safe for concurrent
+// use.
+type Router struct {
+	routes      map[entity.ID]*compiled
+	categories  []*category // in the order they are tried
+	withHeaders []*candidate
+	headerNames []string // by the order of the routes that use them first
+	mixedSNI    bool     // a category has SNIs and other kinds
+}
+
+// New compiles the items that are HTTP or gRPC routes. The Router is never nil;
+// routes that cannot be compiled are left out and reported.
+func New(items []Item) (*Router, []Problem) {
+	return (&Router{}).With(items, nil)
+}
+
+// With returns a Router in which the routes of upsert are added or replaced and
+// those of remove are gone. r stays as it is. The cost depends on the hosts and
+// paths that change, apart from copying a few tables of pointers. When a route
+// of upsert cannot be compiled, it is reported and its old version stays.
+func (r *Router) With(upsert []Item, remove []entity.ID) (*Router, []Problem) {
+	next := *r
+	next.routes = maps.Clone(r.routes)
+	if next.routes == nil {
+		next.routes = make(map[entity.ID]*compiled, len(upsert))
+	}
+	d := delta{routes: next.routes, byKinds: map[kinds]*change{}}
+	for _, id := range remove {
+		d.remove(id)
+	}
+	var problems []Problem
+	seen := make(map[entity.ID]bool, len(upsert))
+	for _, item := range upsert {
+		if err := d.upsert(item, seen); err != nil {
+			problems = append(problems, problem(item.Route, err))
+		}
+	}
+	next.apply(&d)
+	return &next, problems
+}
+
+// delta collects what changes, by category.
+type delta struct {
+	routes  map[entity.ID]*compiled
+	byKinds map[kinds]*change
+}
+
+func (d *delta) at(c *candidate) *change {
+	if d.byKinds[c.kinds] == nil {
+		d.byKinds[c.kinds] = &change{}
+	}
+	return d.byKinds[c.kinds]
+}
+
+func (d *delta) remove(id entity.ID) {
+	old := d.routes[id]
+	if old == nil {
+		return
+	}
+	delete(d.routes, id)
+	for _, c := range old.candidates {
+		ch := d.at(c)
+		ch.del = append(ch.del, c)
+	}
+}
+
+func (d *delta) upsert(item Item, seen map[entity.ID]bool) error {
+	id := item.Route.ID
+	if seen[id] {
+		return fieldError{"id", errors.New("two routes have the same id; give each its own")}
+	}
+	seen[id] = true
+	next, err := compile(item)
+	if err != nil {
+		return err
+	}
+	d.remove(id)
+	d.routes[id] = next
+	for _, c := range next.candidates {
+		ch := d.at(c)
+		ch.add = append(ch.add, c)
+	}
+	return nil
+}
+
+// apply replaces the categories that the delta touches.
+func (r *Router) apply(d *delta) {
+	cats := slices.Clone(r.categories)
+	var headers change
+	for k, ch := range d.byKinds {
+		i, found := slices.BinarySearchFunc(cats, k, func(c *category, k kinds) int { return compareKinds(c.kinds, k) })
+		if !found {
+			cats = slices.Insert(cats, i, &category{kinds: k})
+		}
+		if next := cats[i].with(ch); next != nil {
+			cats[i] = next
+		} else {
+			cats = slices.Delete(cats, i, i+1)
+		}
+		if k&kindHeader != 0 {
+			headers.add = append(headers.add, ch.add...)
+			headers.del = append(headers.del, ch.del...)
+		}
+	}
+	r.categories = cats
+	r.mixedSNI = slices.ContainsFunc(cats, func(c *category) bool { return c.kinds&kindSNI != 0 && c.kinds != kindSNI })
+	if len(headers.add)+len(headers.del) > 0 {
+		headers.sort()
+		r.withHeaders = merge(r.withHeaders, headers.add, headers.del)
+		r.headerNames = headerNames(r.withHeaders)
+	}
+}
+
+func headerNames(list []*candidate) []string {
+	var names []string
+	seen := map[string]bool{}
+	for _, c := range list {
+		for i := range c.headers {
+			if name := c.headers[i].name; !seen[name] {
+				seen[name] = true
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// Len returns the number of routes, those of disabled services included.
+func (r *Router) Len() int { return len(r.routes) }
+
+// Match returns the route for in. It does not allocate, except that a header
+// pattern may have to lower a value's case.
+func (r *Router) Match(in *Input) (Result, bool) {
+	h := hits{router: r, in: in}
+	for _, c := range r.categories[r.start(&h):] {
+		if found := c.match(&h); found != nil {
+			return newResult(found, in.Path), true
+		}
+	}
+	return Result{}, false
+}
+
+// start is the index of the first category to try. Kong starts at the category
+// of all kinds that the request may match, if there is one. That only matters
+// for plain-text requests, whose SNI kind is ignored later but not here: they
+// skip the categories with SNIs above their own.
+func (r *Router) start(h *hits) int {
+	if !r.mixedSNI || h.in.TLS {
+		return 0
+	}
+	k := h.possible()
+	i, found := slices.BinarySearchFunc(r.categories, k, func(c *category, k kinds) int { return compareKinds(c.kinds, k) })
+	if !found {
+		return 0
+	}
+	return i
+}
