@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fragment
+
+import (
+	"cmp"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kong/kong-istio-gateway/internal/entity"
+)
+
+// OwnerKind is a kind of translation unit.
+type OwnerKind string
+
+// The translation units. Ingress, consumer, consumer group and global plugin
+// units exist because an object of the gateway's class exists; the others exist
+// as long as another unit refers to them.
+const (
+	OwnerIngress       OwnerKind = "Ingress"
+	OwnerConsumer      OwnerKind = "KongConsumer"
+	OwnerConsumerGroup OwnerKind = "KongConsumerGroup"
+	OwnerGlobalPlugin  OwnerKind = "GlobalPlugin"
+	OwnerBackend       OwnerKind = "Backend"
+	OwnerCertificate   OwnerKind = "Certificate"
+	OwnerPlugin        OwnerKind = "Plugin"
+)
+
+// Owner names a translation unit: the part of a configuration that is made, and
+// replaced, as a whole. Namespace is empty for units of cluster-scoped objects;
+// Name is the object's name, followed by ":port" for a backend.
+type Owner struct {
+	Kind      OwnerKind
+	Namespace string
+	Name      string
+}
+
+// Compare orders owners by kind, namespace and name.
+func (o Owner) Compare(other Owner) int {
+	return cmp.Or(cmp.Compare(o.Kind, other.Kind), cmp.Compare(o.Namespace, other.Namespace), cmp.Compare(o.Name, other.Name))
+}
+
+// String returns "Kind namespace/name".
+func (o Owner) String() string {
+	return string(o.Kind) + " " + types.NamespacedName{Namespace: o.Namespace, Name: o.Name}.String()
+}
+
+// ObjectRef names a Kubernetes object.
+type ObjectRef struct {
+	Group     string
+	Version   string
+	Kind      string
+	Namespace string
+	Name      string
+	UID       types.UID
+}
+
+// String returns "Kind namespace/name", or "Kind name" for cluster scope.
+func (r ObjectRef) String() string {
+	if r.Namespace == "" {
+		return r.Kind + " " + r.Name
+	}
+	return r.Kind + " " + r.Namespace + "/" + r.Name
+}
+
+// Compare orders references by kind, namespace, name and uid.
+func (r ObjectRef) Compare(other ObjectRef) int {
+	return cmp.Or(
+		cmp.Compare(r.Kind, other.Kind), cmp.Compare(r.Namespace, other.Namespace),
+		cmp.Compare(r.Name, other.Name), cmp.Compare(r.UID, other.UID), cmp.Compare(r.Group, other.Group),
+	)
+}
+
+// Problem is something wrong with an object: what the user sees in an event, a
+// condition or the gateway's status. It never carries secret values.
+type Problem struct {
+	// Object is what has to be changed.
+	Object ObjectRef
+	// Field is the path inside the object, such as
+	// "metadata.annotations[konghq.com/methods]".
+	Field string
+	// Reason is a CamelCase word, one of the Reason constants.
+	Reason string
+	// Message says what is wrong and what follows from it.
+	Message string
+	// Fix says what to do.
+	Fix string
+}
+
+// Compare orders problems by object, field, reason and message.
+func (p Problem) Compare(other Problem) int {
+	return cmp.Or(
+		p.Object.Compare(other.Object), cmp.Compare(p.Field, other.Field),
+		cmp.Compare(p.Reason, other.Reason), cmp.Compare(p.Message, other.Message),
+	)
+}
+
+// Reasons of problems.
+const (
+	ReasonAnnotationIgnored   = "AnnotationIgnored"
+	ReasonBackendNotFound     = "BackendNotFound"
+	ReasonBackendPort         = "BackendPortNotFound"
+	ReasonBackendUnsupported  = "BackendUnsupported"
+	ReasonCertificateInvalid  = "CertificateInvalid"
+	ReasonClassMissing        = "ClassMissing"
+	ReasonConflict            = "Conflict"
+	ReasonConsumerInvalid     = "ConsumerInvalid"
+	ReasonCredentialInvalid   = "CredentialInvalid"
+	ReasonGroupNotFound       = "ConsumerGroupNotFound"
+	ReasonPluginConfigInvalid = "PluginConfigInvalid"
+	ReasonPluginNotFound      = "PluginNotFound"
+	ReasonPluginUnknown       = "PluginUnknown"
+	ReasonPluginUnusable      = "PluginUnusable"
+	ReasonRefNotPermitted     = "RefNotPermitted"
+	ReasonRouteInvalid        = "RouteInvalid"
+	ReasonSecretInvalid       = "SecretInvalid"
+	ReasonSecretNotFound      = "SecretNotFound"
+)
+
+// Backend is a Service port that routes send requests to. The gateway's egress
+// scope is made from them.
+type Backend struct {
+	Namespace string
+	Service   string
+	// ClusterIP is the Service's address; "" for headless Services and
+	// ExternalName Services.
+	ClusterIP string
+	// Headless is true for a Service without a cluster address of its own.
+	Headless bool
+	// ExternalName is the DNS name of an ExternalName Service.
+	ExternalName string
+	// Port is the Service's port, PortName its name.
+	Port     int32
+	PortName string
+	// Protocol is Kong's protocol towards the backend, "http" when not set.
+	Protocol string
+	// AppProtocol is the port's appProtocol.
+	AppProtocol string
+	// Addresses are the addresses, in the form "ip:port", that proxies dial:
+	// the cluster address, or the pods' for a headless Service. Sorted.
+	Addresses []string
+}
+
+// Compare orders backends by namespace, service and port.
+func (b Backend) Compare(other Backend) int {
+	return cmp.Or(
+		cmp.Compare(b.Namespace, other.Namespace), cmp.Compare(b.Service, other.Service),
+		cmp.Compare(b.Port, other.Port), cmp.Compare(b.PortName, other.PortName),
+	)
+}
+
+// Result is what the translation of one unit yields.
+type Result struct {
+	// Entities are the unit's Kong entities, in a fixed order.
+	Entities []entity.Entity
+	// Problems are what the user has to know.
+	Problems []Problem
+	// Backends are the Service ports the unit sends requests to.
+	Backends []Backend
+	// Claims are what the unit contends for or makes known to other units.
+	Claims []Claim
+	// Facts is what units that refer to this one can read: a BackendFacts,
+	// CertificateFacts, GroupFacts or PluginFacts.
+	Facts any
+	// Invalid is true when the unit's own object is wrong: its last good
+	// version goes on serving. Wrong references never set it.
+	Invalid bool
+}
+
+// Fragment is a unit's part of a gateway's configuration.
+type Fragment struct {
+	Owner Owner
+	// Object is the unit's main object; its UID and Generation are those of the
+	// version that the entities were made from.
+	Object     ObjectRef
+	Generation int64
+	Entities   []entity.Entity
+	// LastGood is true when the object's newest version is invalid and the
+	// entities come from an earlier one.
+	LastGood bool
+}
+
+// Report adds a problem to the result.
+func (r *Result) Report(object ObjectRef, field, reason, message, fix string) {
+	r.Problems = append(r.Problems, Problem{Object: object, Field: field, Reason: reason, Message: message, Fix: fix})
+}

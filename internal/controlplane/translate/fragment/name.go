@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fragment
+
+import (
+	"strings"
+
+	"github.com/google/uuid"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kong/kong-istio-gateway/internal/entity"
+)
+
+// namespaceID is the namespace of the ids that Kong and decK derive from the
+// natural keys of declarative entities.
+var namespaceID = uuid.MustParse("fd02801f-0957-4a15-a55a-c8d9606f30b5")
+
+// ID returns the id of an entity: the version 5 UUID of its natural key, within
+// its kind.
+func ID(kind entity.Kind, key string) entity.ID {
+	return entity.ID(uuid.NewSHA1(uuid.NewSHA1(namespaceID, []byte(kind)), []byte(key)).String())
+}
+
+// ManagedTag is on every entity made from a Kubernetes object.
+const ManagedTag = "managed-by-ingress-controller"
+
+// RefOf names an object of the given group, version and kind. The kind is
+// passed because objects from caches carry none.
+func RefOf(group, version, kind string, o metav1.Object) ObjectRef {
+	return ObjectRef{Group: group, Version: version, Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName(), UID: o.GetUID()}
+}
+
+// Tags returns the tags that say which object an entity was made from, as
+// Kong's ingress controller writes them, followed by the user's own.
+func Tags(r ObjectRef, annotations map[string]string) []string {
+	tags := []string{"k8s-name:" + r.Name}
+	if r.Namespace != "" {
+		tags = append(tags, "k8s-namespace:"+r.Namespace)
+	}
+	tags = append(tags, "k8s-kind:"+r.Kind)
+	if r.UID != "" {
+		tags = append(tags, "k8s-uid:"+string(r.UID))
+	}
+	if r.Group != "" {
+		tags = append(tags, "k8s-group:"+r.Group)
+	}
+	tags = append(tags, "k8s-version:"+r.Version)
+	tags = append(tags, ManagedTag)
+	seen := make(map[string]bool, len(tags))
+	for _, t := range tags {
+		seen[t] = true
+	}
+	for _, t := range List(annotations[AnnotationTags]) {
+		if !seen[t] {
+			seen[t] = true
+			tags = append(tags, t)
+		}
+	}
+	return tags
+}
+
+// ObjectOf returns the object that an entity's tags name; ok is false for
+// entities without such tags.
+func ObjectOf(tags []string) (r ObjectRef, ok bool) {
+	for _, t := range tags {
+		k, v, found := strings.Cut(t, ":")
+		if !found {
+			continue
+		}
+		switch k {
+		case "k8s-name":
+			r.Name = v
+		case "k8s-namespace":
+			r.Namespace = v
+		case "k8s-kind":
+			r.Kind = v
+		case "k8s-group":
+			r.Group = v
+		case "k8s-version":
+			r.Version = v
+		}
+	}
+	return r, r.Kind != "" && r.Name != ""
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fragment
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/kong/kong-istio-gateway/internal/entity"
+)
+
+// Settings are the properties of a gateway that its translation depends on.
+type Settings struct {
+	// Class is the ingress class the gateway serves.
+	Class string
+	// DefaultClass is true when the class is the cluster's default: objects
+	// without a class belong to it.
+	DefaultClass bool
+	// Mesh is true when the gateway's pods are in the mesh: backends are then
+	// dialled at the Service's address.
+	Mesh bool
+	// ClusterDomain is the DNS domain of the cluster, "cluster.local" if empty.
+	ClusterDomain string
+	// RunWithoutBrokenPlugins makes routes run without plugins that have no
+	// usable version, as Kong's ingress controller does. The default is to
+	// answer 500.
+	RunWithoutBrokenPlugins bool
+}
+
+// Owns reports whether an object belongs to the gateway's class: by its
+// annotation, else by specClass, else because the class is the default one.
+func (s Settings) Owns(annotations map[string]string, specClass *string) bool {
+	class := annotations[AnnotationClass]
+	if class == "" && specClass != nil {
+		class = *specClass
+	}
+	if class == "" {
+		return s.DefaultClass
+	}
+	return class == s.Class
+}
+
+// Refs answers a translator's questions. Answers are shared and must not be
+// changed. A nil answer means that the object does not exist.
+type Refs interface {
+	// Settings returns the gateway's settings.
+	Settings() Settings
+	// Service returns a Service.
+	Service(namespace, name string) *corev1.Service
+	// EndpointSlices returns a Service's EndpointSlices, sorted by name.
+	EndpointSlices(namespace, service string) []*discoveryv1.EndpointSlice
+	// Secret returns a Secret with its data.
+	Secret(namespace, name string) *corev1.Secret
+	// Granted reports whether a ReferenceGrant in to's namespace permits the
+	// reference.
+	Granted(from GrantFrom, to GrantTo) bool
+
+	// Backend returns what is known about a Service port, and keeps its unit
+	// alive.
+	Backend(BackendKey) BackendFacts
+	// Certificate returns what is known about a TLS Secret, and keeps its unit
+	// alive.
+	Certificate(namespace, secret string) CertificateFacts
+	// Plugin returns the plugin that a KongPlugin, or with an empty namespace a
+	// KongClusterPlugin, describes.
+	Plugin(namespace, name string) PluginFacts
+	// ConsumerGroup returns a consumer group of the gateway's class.
+	ConsumerGroup(namespace, name string) GroupFacts
+
+	// First returns the unit that a claim goes to: the oldest claimant.
+	First(Claim) (Claimant, bool)
+	// Claimed reports whether anyone claims.
+	Claimed(Claim) bool
+	// Claimants returns all claimants, oldest first.
+	Claimants(Claim) []Claimant
+}
+
+// GrantFrom is the referring side of a reference across namespaces.
+type GrantFrom struct{ Group, Kind, Namespace string }
+
+// GrantTo is the referred side of a reference across namespaces.
+type GrantTo struct{ Group, Kind, Namespace, Name string }
+
+// BackendKey names a Service port as an object refers to it.
+type BackendKey struct {
+	Namespace string
+	Service   string
+	// Port is the port's number or name, in the form it was referred to.
+	Port string
+}
+
+// Owner returns the backend's unit.
+func (k BackendKey) Owner() Owner {
+	return Owner{Kind: OwnerBackend, Namespace: k.Namespace, Name: k.Service + ":" + k.Port}
+}
+
+// BackendFacts is what units learn about a backend they refer to.
+type BackendFacts struct {
+	// Service is the id of the Kong service.
+	Service entity.ID
+	// RewriteHost is true when requests must carry the upstream's host_header:
+	// pods of a headless Service are only known to the mesh by that name.
+	RewriteHost bool
+	// Reason, Message and Fix say why the backend has no targets; empty when
+	// all is well.
+	Reason, Message, Fix string
+}
+
+// CertificateFacts is what units learn about a TLS Secret.
+type CertificateFacts struct {
+	// ID is the id of the Kong certificate, "" when the Secret is unusable.
+	ID entity.ID
+	// Reason, Message and Fix say why it is unusable.
+	Reason, Message, Fix string
+}
+
+// GroupFacts is what units learn about a consumer group; ID is "" when there is
+// none.
+type GroupFacts struct {
+	ID entity.ID
+}
+
+// PluginFacts is what units learn about a KongPlugin or KongClusterPlugin.
+type PluginFacts struct {
+	// Exists is true when there is an object of that name.
+	Exists bool
+	// Object names it.
+	Object ObjectRef
+	// Template is the plugin without id and scope, nil when the object has no
+	// usable version.
+	Template *entity.Plugin
+	// Why says why there is no usable version.
+	Why string
+}
+
+// ClaimScope is a kind of claim.
+type ClaimScope string
+
+// The claims.
+const (
+	// ClaimDefaultBackend is contended for by the Ingresses with a default
+	// backend: only the oldest has it.
+	ClaimDefaultBackend ClaimScope = "default-backend"
+	// ClaimSNI is contended for by the Ingresses that bring a certificate for a
+	// host.
+	ClaimSNI ClaimScope = "sni"
+	// ClaimRouteName is contended for by routes, whose names are not unique by
+	// construction.
+	ClaimRouteName ClaimScope = "route-name"
+	// ClaimPluginOnRoute, ClaimPluginOnService, ClaimPluginOnConsumer and
+	// ClaimPluginOnGroup make known who refers to a plugin. The value is the
+	// plugin unit's String, the data the id of the consumer or group.
+	ClaimPluginOnRoute    ClaimScope = "plugin-on-route"
+	ClaimPluginOnService  ClaimScope = "plugin-on-service"
+	ClaimPluginOnConsumer ClaimScope = "plugin-on-consumer"
+	ClaimPluginOnGroup    ClaimScope = "plugin-on-group"
+	// ClaimGlobalPlugin is contended for by global plugins of one type.
+	ClaimGlobalPlugin ClaimScope = "global-plugin"
+	// ClaimConsumerName and ClaimConsumerCustomID are contended for by
+	// consumers.
+	ClaimConsumerName     ClaimScope = "consumer-username"
+	ClaimConsumerCustomID ClaimScope = "consumer-custom-id"
+	// ClaimGroupName is contended for by consumer groups.
+	ClaimGroupName ClaimScope = "consumer-group-name"
+	// ClaimCredential is contended for by credentials with a unique key. The
+	// value is the type and a digest of the key.
+	ClaimCredential ClaimScope = "credential"
+)
+
+// Claim is something that a unit contends for or makes known.
+type Claim struct {
+	Scope ClaimScope
+	Value string
+	// Data goes with the claim to those who look at the claimants. It is not
+	// part of the claim's identity.
+	Data string
+}
+
+// Claimant is a unit that makes a claim. Claimants are ordered by the creation
+// time of their objects, then by owner.
+type Claimant struct {
+	Owner   Owner
+	Created time.Time
+	Data    string
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingress
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/kongcrd"
+	"github.com/kong/kong-istio-gateway/internal/entity"
+)
+
+// ServiceRef names a Service.
+func ServiceRef(s *corev1.Service) fragment.ObjectRef {
+	return fragment.RefOf("", "v1", "Service", s)
+}
+
+// TranslateBackend returns the Kong service, upstream and targets of a Service
+// port, and the plugins that the Service's annotation attaches. A Service that
+// does not exist has an upstream without targets, which answers 503.
+func TranslateBackend(key fragment.BackendKey, refs fragment.Refs) fragment.Result {
+	b := backend{key: key, refs: refs, svc: refs.Service(key.Namespace, key.Service)}
+	b.entities()
+	b.resolve()
+	b.finish()
+	return b.result
+}
+
+// backend is the state of one TranslateBackend call.
+type backend struct {
+	key      fragment.BackendKey
+	refs     fragment.Refs
+	svc      *corev1.Service
+	ref      fragment.ObjectRef
+	service  *entity.Service
+	upstream *entity.Upstream
+	targets  []string
+	facts    fragment.BackendFacts
+	result   fragment.Result
+}
+
+// entities makes the Kong service and upstream, with annotations.
+func (b *backend) entities() {
+	name := b.key.Namespace + "." + b.key.Service + "." + b.key.Port
+	host := b.key.Service + "." + b.key.Namespace + "." + b.key.Port + ".svc"
+	b.ref = fragment.ObjectRef{Version: "v1", Kind: "Service", Namespace: b.key.Namespace, Name: b.key.Service}
+	var annotations map[string]string
+	if b.svc != nil {
+		b.ref = ServiceRef(b.svc)
+		annotations = b.svc.Annotations
+	}
+	tags := fragment.Tags(b.ref, annotations)
+	b.service = &entity.Service{ID: fragment.ID(entity.KindService, name), Name: name, Host: host, Tags: tags}
+	b.upstream = &entity.Upstream{ID: fragment.ID(entity.KindUpstream, host), Name: host, Tags: tags}
+	for _, p := range annotateService(b.service, b.upstream, annotations) {
+		b.result.Report(b.ref, p.field, fragment.ReasonAnnotationIgnored, p.message, p.fix)
+	}
+	b.facts.Service = b.service.ID
+}
+
+// fail records why there are no targets.
+func (b *backend) fail(reason, message, fix string) {
+	b.facts.Reason, b.facts.Message, b.facts.Fix = reason, message, fix
+}
+
+// resolve finds the addresses to send requests to.
+func (b *backend) resolve() {
+	if b.svc == nil {
+		b.fail(fragment.ReasonBackendNotFound,
+			fmt.Sprintf("Service %s/%s does not exist; requests are answered with 503", b.key.Namespace, b.key.Service),
+			"create the Service or correct its name")
+		return
+	}
+	if b.svc.Spec.Type == corev1.ServiceTypeExternalName {
+		b.externalName()
+		return
+	}
+	port := servicePort(b.svc, b.key.Port)
+	if port == nil {
+		b.fail(fragment.ReasonBackendPort,
+			fmt.Sprintf("Service %s/%s has no port %q; requests are answered with 503", b.key.Namespace, b.key.Service, b.key.Port),
+			"name one of the Service's ports")
+		return
+	}
+	headless := b.svc.Spec.ClusterIP == corev1.ClusterIPNone
+	settings := b.refs.Settings()
+	switch {
+	case settings.Mesh && !headless:
+		b.clusterIP(port)
+	case b.svc.Annotations[fragment.AnnotationServiceUpstream] == "true" && !headless:
+		b.targets = []string{b.svc.Name + "." + b.svc.Namespace + ".svc:" + strconv.Itoa(int(port.Port))}
+	default:
+		b.targets = endpointTargets(b.refs.EndpointSlices(b.key.Namespace, b.key.Service), port)
+	}
+	if settings.Mesh && headless {
+		b.rewriteHost(settings)
+	}
+	b.record(port, headless)
+}
+
+// clusterIP makes the Service's address the only target: the sidecar, which
+// knows the pods and the mesh's rules, balances behind it.
+func (b *backend) clusterIP(port *corev1.ServicePort) {
+	if b.svc.Spec.ClusterIP == "" {
+		b.fail(fragment.ReasonBackendNotFound,
+			fmt.Sprintf("Service %s/%s has no cluster address yet; requests are answered with 503", b.key.Namespace, b.key.Service),
+			"wait for the address, or give the Service one")
+		return
+	}
+	b.targets = []string{net.JoinHostPort(b.svc.Spec.ClusterIP, strconv.Itoa(int(port.Port)))}
+}
+
+// rewriteHost sends the Service's full name as Host: the mesh knows the pods of
+// a headless Service by it only.
+func (b *backend) rewriteHost(settings fragment.Settings) {
+	if b.upstream.HostHeader == "" {
+		b.upstream.HostHeader = b.key.Service + "." + b.key.Namespace + ".svc." + clusterDomain(settings)
+	}
+	b.facts.RewriteHost = true
+}
+
+func clusterDomain(s fragment.Settings) string {
+	if s.ClusterDomain == "" {
+		return "cluster.local"
+	}
+	return s.ClusterDomain
+}
+
+// externalName makes the DNS name the only target; the port must be a number,
+// since such a Service need not list any.
+func (b *backend) externalName() {
+	port, err := strconv.Atoi(b.key.Port)
+	if err != nil {
+		if p := servicePort(b.svc, b.key.Port); p != nil {
+			port = int(p.Port)
+		} else {
+			b.fail(fragment.ReasonBackendPort,
+				fmt.Sprintf("Service %s/%s is of type ExternalName and has no port %q; requests are answered with 503", b.key.Namespace, b.key.Service, b.key.Port),
+				"refer to the port by number")
+			return
+		}
+	}
+	b.targets = []string{net.JoinHostPort(b.svc.Spec.ExternalName, strconv.Itoa(port))}
+	b.result.Backends = []fragment.Backend{{
+		Namespace: b.key.Namespace, Service: b.key.Service, ExternalName: b.svc.Spec.ExternalName,
+		Port: int32(port), Protocol: string(b.service.Protocol), // #nosec G109 G115 -- a port, bounded by the API server
+	}}
+}
+
+// record makes the backend known to the egress scope.
+func (b *backend) record(port *corev1.ServicePort, headless bool) {
+	r := fragment.Backend{
+		Namespace: b.key.Namespace, Service: b.key.Service, Headless: headless,
+		Port: port.Port, PortName: port.Name, Protocol: string(b.service.Protocol), Addresses: b.targets,
+	}
+	if !headless {
+		r.ClusterIP = b.svc.Spec.ClusterIP
+	}
+	if port.AppProtocol != nil {
+		r.AppProtocol = *port.AppProtocol
+	}
+	b.result.Backends = []fragment.Backend{r}
+}
+
+// finish puts the entities in order and attaches the Service's plugins.
+func (b *backend) finish() {
+	b.result.Entities = append(b.result.Entities, b.service, b.upstream)
+	for _, target := range b.targets {
+		b.result.Entities = append(b.result.Entities, &entity.Target{
+			ID:       fragment.ID(entity.KindTarget, b.upstream.Name+"|"+target),
+			Upstream: &entity.Ref{ID: b.upstream.ID},
+			Target:   target,
+			Tags:     b.upstream.Tags,
+		})
+	}
+	if b.svc != nil {
+		from := kongcrd.Referrer{Object: b.ref, Annotations: b.svc.Annotations, Refs: b.refs}
+		kongcrd.Attach(from, fragment.ClaimPluginOnService, []kongcrd.Attachment{{Service: b.service.ID}}, &b.result)
+	}
+	b.result.Facts = b.facts
+}
+
+// servicePort finds a port by number or name; a number that is no port of the
+// Service may be the target port of one.
+func servicePort(svc *corev1.Service, ref string) *corev1.ServicePort {
+	ports := svc.Spec.Ports
+	number, err := strconv.Atoi(ref)
+	if err != nil {
+		return find(ports, func(p corev1.ServicePort) bool { return p.Name == ref })
+	}
+	if p := find(ports, func(p corev1.ServicePort) bool { return int(p.Port) == number }); p != nil {
+		return p
+	}
+	return find(ports, func(p corev1.ServicePort) bool { return p.TargetPort.IntValue() == number })
+}
+
+func find(ports []corev1.ServicePort, match func(corev1.ServicePort) bool) *corev1.ServicePort {
+	if i := slices.IndexFunc(ports, match); i >= 0 {
+		return &ports[i]
+	}
+	return nil
+}

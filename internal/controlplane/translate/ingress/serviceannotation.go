@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingress
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
+)
+
+// serviceAnnotation sets the fields that one annotation of a Service stands
+// for, or says what the value should have been.
+type serviceAnnotation struct {
+	key   string
+	apply func(s *entity.Service, u *entity.Upstream, value string) error
+}
+
+// serviceAnnotations are applied in this order: the protocol before the path,
+// which gRPC has no use for.
+var serviceAnnotations = []serviceAnnotation{
+	{fragment.AnnotationProtocol, serviceProtocol},
+	{fragment.AnnotationPath, servicePath},
+	{fragment.AnnotationHostHeader, func(_ *entity.Service, u *entity.Upstream, v string) error {
+		u.HostHeader = strings.TrimSpace(v)
+		return nil
+	}},
+	{fragment.AnnotationConnectTimeout, func(s *entity.Service, _ *entity.Upstream, v string) error {
+		return setPositive(&s.ConnectTimeout, v)
+	}},
+	{fragment.AnnotationWriteTimeout, func(s *entity.Service, _ *entity.Upstream, v string) error {
+		return setPositive(&s.WriteTimeout, v)
+	}},
+	{fragment.AnnotationReadTimeout, func(s *entity.Service, _ *entity.Upstream, v string) error {
+		return setPositive(&s.ReadTimeout, v)
+	}},
+	{fragment.AnnotationRetries, retries},
+	{fragment.AnnotationTLSVerify, func(s *entity.Service, _ *entity.Upstream, v string) error {
+		return setBool(&s.TLSVerify, v, strconv.ParseBool)
+	}},
+	{fragment.AnnotationTLSVerifyDepth, tlsVerifyDepth},
+}
+
+// annotateService applies the annotations of a Service and returns those that
+// it had to ignore.
+func annotateService(s *entity.Service, u *entity.Upstream, annotations map[string]string) []ignored {
+	var problems []ignored
+	for _, a := range serviceAnnotations {
+		value, set := annotations[a.key]
+		if !set {
+			continue
+		}
+		if err := a.apply(s, u, value); err != nil {
+			problems = append(problems, ignoredAnnotation(a.key, value, err))
+		}
+	}
+	return problems
+}
+
+// serviceProtocolNames are what the protocol annotation accepts.
+var serviceProtocolNames = append(slices.Clone(routeProtocolNames), entity.ProtocolUDP)
+
+func serviceProtocol(s *entity.Service, _ *entity.Upstream, value string) error {
+	p := entity.Protocol(strings.ToLower(strings.TrimSpace(value)))
+	if !slices.Contains(serviceProtocolNames, p) {
+		return errors.New("one of http, https, grpc, grpcs, ws, wss, tcp, tls, tls_passthrough, udp")
+	}
+	s.Protocol = p
+	return nil
+}
+
+func servicePath(s *entity.Service, _ *entity.Upstream, value string) error {
+	if !strings.HasPrefix(value, "/") {
+		return errors.New(`a path that starts with "/"`)
+	}
+	if s.Protocol != entity.ProtocolGRPC && s.Protocol != entity.ProtocolGRPCS {
+		s.Path = value
+	}
+	return nil
+}
+
+// Bounds of Kong's service fields.
+const (
+	maxTimeout     = 2147483646 // milliseconds
+	maxRetries     = 32767
+	maxVerifyDepth = 64
+)
+
+func setPositive(field **int, value string) error {
+	var n *int
+	if err := setInt(&n, value); err != nil || *n < 1 || *n > maxTimeout {
+		return errors.New("a number of milliseconds from 1 to 2147483646")
+	}
+	*field = n
+	return nil
+}
+
+func retries(s *entity.Service, _ *entity.Upstream, value string) error {
+	var n *int
+	if err := setInt(&n, value); err != nil || *n < 0 || *n > maxRetries {
+		return errors.New("a number from 0 to 32767")
+	}
+	s.Retries = n
+	return nil
+}
+
+func tlsVerifyDepth(s *entity.Service, _ *entity.Upstream, value string) error {
+	var n *int
+	if err := setInt(&n, value); err != nil || *n < 0 || *n > maxVerifyDepth {
+		return errors.New("a number from 0 to 64")
+	}
+	s.TLSVerifyDepth = n
+	return nil
+}

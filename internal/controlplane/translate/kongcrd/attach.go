@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kongcrd
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
+)
+
+// Attachment is what a plugin instance applies to; fields that are empty do
+// not restrict it.
+type Attachment struct {
+	Service       entity.ID
+	Route         entity.ID
+	Consumer      entity.ID
+	ConsumerGroup entity.ID
+}
+
+// key is unique for an attachment.
+func (a Attachment) key() string {
+	return string(a.Service) + "|" + string(a.Route) + "|" + string(a.Consumer) + "|" + string(a.ConsumerGroup)
+}
+
+// Referrer is an object whose plugins annotation is followed.
+type Referrer struct {
+	Object      fragment.ObjectRef
+	Annotations map[string]string
+	Refs        fragment.Refs
+}
+
+// reference is one entry of a plugins annotation.
+type reference struct {
+	name  string // as written
+	owner fragment.Owner
+	facts fragment.PluginFacts
+	why   string // why there is no usable version, "" if there is one
+}
+
+// Attach adds the plugins that from's annotation names to the result, one
+// instance for each combination with the attachments, and the claim that tells
+// others about the reference. Only a scope of consumers or groups restricts a
+// plugin further: routes and services are never combined.
+//
+// A reference without a usable plugin becomes a request-termination plugin that
+// answers 500, so that nothing runs without the protection that was asked for.
+func Attach(from Referrer, scope fragment.ClaimScope, attachments []Attachment, result *fragment.Result) {
+	list := from.references(result)
+	for _, ref := range list {
+		for _, data := range claimData(scope, attachments) {
+			result.Claims = append(result.Claims, fragment.Claim{Scope: scope, Value: ref.owner.String(), Data: data})
+		}
+	}
+	a := attacher{from: from, scope: scope, attachments: attachments, result: result, taken: map[string]string{}}
+	for _, ref := range list {
+		if ref.why != "" {
+			a.broken(ref)
+		}
+	}
+	for _, ref := range list {
+		if ref.why == "" {
+			a.plugin(ref)
+		}
+	}
+}
+
+// claimData returns the data of the claims for a reference: consumers and
+// groups tell their ids, of routes and services only the existence matters.
+func claimData(scope fragment.ClaimScope, attachments []Attachment) []string {
+	if len(attachments) == 0 {
+		return nil
+	}
+	switch scope {
+	case fragment.ClaimPluginOnConsumer:
+		return []string{string(attachments[0].Consumer)}
+	case fragment.ClaimPluginOnGroup:
+		return []string{string(attachments[0].ConsumerGroup)}
+	}
+	return []string{""}
+}
+
+// references follows the annotation.
+func (from Referrer) references(result *fragment.Result) []reference {
+	field := fragment.AnnotationField(fragment.AnnotationPlugins)
+	var list []reference
+	for _, name := range fragment.Unique(fragment.List(from.Annotations[fragment.AnnotationPlugins])) {
+		ref := from.resolve(name)
+		if ref.why != "" {
+			reason := fragment.ReasonPluginUnusable
+			if !ref.facts.Exists {
+				reason = fragment.ReasonPluginNotFound
+			}
+			result.Report(from.Object, field, reason, ref.why+"; "+from.consequence(), "correct the plugin, or remove the reference")
+		}
+		list = append(list, ref)
+	}
+	return list
+}
+
+// consequence says what an unusable reference leads to.
+func (from Referrer) consequence() string {
+	if from.Refs.Settings().RunWithoutBrokenPlugins {
+		return "requests are served without it"
+	}
+	return "requests that it would apply to are answered with 500"
+}
+
+// resolve finds a plugin by the name in an annotation: a KongPlugin of the
+// referrer's namespace, else a KongClusterPlugin; "namespace:name" names a
+// KongPlugin elsewhere, which a ReferenceGrant must permit.
+func (from Referrer) resolve(name string) reference {
+	ref := reference{name: name}
+	if namespace, plugin, found := strings.Cut(name, ":"); found {
+		ref.owner = PluginOwner(namespace, plugin)
+		granted := namespace == from.Object.Namespace || from.Refs.Granted(
+			fragment.GrantFrom{Group: from.Object.Group, Kind: from.Object.Kind, Namespace: from.Object.Namespace},
+			fragment.GrantTo{Group: kongv1.GroupVersion.Group, Kind: kindPlugin, Namespace: namespace, Name: plugin})
+		if !granted {
+			ref.facts.Exists = true
+			ref.why = fmt.Sprintf("no ReferenceGrant in namespace %s permits the reference to KongPlugin %s", namespace, plugin)
+			return ref
+		}
+		ref.facts = from.Refs.Plugin(namespace, plugin)
+		ref.explain(fmt.Sprintf("KongPlugin %s/%s does not exist", namespace, plugin))
+		return ref
+	}
+	if from.Object.Namespace != "" {
+		ref.owner = PluginOwner(from.Object.Namespace, name)
+		ref.facts = from.Refs.Plugin(from.Object.Namespace, name)
+		if ref.facts.Exists {
+			ref.explain("")
+			return ref
+		}
+	}
+	ref.owner = PluginOwner("", name)
+	ref.facts = from.Refs.Plugin("", name)
+	ref.explain(fmt.Sprintf("referenced KongPlugin or KongClusterPlugin %q does not exist", name))
+	return ref
+}
+
+func (r *reference) explain(absent string) {
+	switch {
+	case r.facts.Template != nil:
+	case r.facts.Exists:
+		r.why = r.facts.Object.String() + " has no usable version: " + r.facts.Why
+	default:
+		r.why = absent
+	}
+}
+
+// attacher makes plugin instances.
+type attacher struct {
+	from        Referrer
+	scope       fragment.ClaimScope
+	attachments []Attachment
+	result      *fragment.Result
+	// taken maps plugin type and attachment to who has it: "" for the marker
+	// of a broken reference.
+	taken map[string]string
+}
+
+// combinations returns what a plugin's instances of this fragment apply to. A
+// plugin that consumers or groups refer to as well applies to these only.
+func (a *attacher) combinations(ref reference) []Attachment {
+	value := ref.owner.String()
+	refs := a.from.Refs
+	attached := func() bool {
+		return refs.Claimed(fragment.Claim{Scope: fragment.ClaimPluginOnRoute, Value: value}) ||
+			refs.Claimed(fragment.Claim{Scope: fragment.ClaimPluginOnService, Value: value})
+	}
+	consumers := func() []fragment.Claimant {
+		return refs.Claimants(fragment.Claim{Scope: fragment.ClaimPluginOnConsumer, Value: value})
+	}
+	switch a.scope {
+	case fragment.ClaimPluginOnConsumer:
+		if attached() {
+			return nil // the routes and services make the instances
+		}
+		return a.attachments
+	case fragment.ClaimPluginOnGroup:
+		if attached() || len(consumers()) > 0 {
+			return nil
+		}
+		return a.attachments
+	}
+	if list := consumers(); len(list) > 0 {
+		return cross(a.attachments, list, func(at *Attachment, id entity.ID) { at.Consumer = id })
+	}
+	groups := refs.Claimants(fragment.Claim{Scope: fragment.ClaimPluginOnGroup, Value: value})
+	if len(groups) > 0 {
+		return cross(a.attachments, groups, func(at *Attachment, id entity.ID) { at.ConsumerGroup = id })
+	}
+	return a.attachments
+}
+
+func cross(attachments []Attachment, with []fragment.Claimant, set func(*Attachment, entity.ID)) []Attachment {
+	out := make([]Attachment, 0, len(attachments)*len(with))
+	for _, at := range attachments {
+		for _, c := range with {
+			set(&at, entity.ID(c.Data))
+			out = append(out, at)
+		}
+	}
+	return out
+}
+
+// plugin adds the instances of one usable reference.
+func (a *attacher) plugin(ref reference) {
+	for _, at := range a.combinations(ref) {
+		slot := ref.facts.Template.Name + " " + at.key()
+		holder, taken := a.taken[slot]
+		switch {
+		case !taken:
+			a.taken[slot] = ref.name
+			a.result.Entities = append(a.result.Entities, instance(ref.facts.Template, ref.owner.String(), at))
+		case holder != "":
+			a.reportTwice(ref, holder)
+		}
+	}
+}
+
+func (a *attacher) reportTwice(ref reference, holder string) {
+	field := fragment.AnnotationField(fragment.AnnotationPlugins)
+	message := fmt.Sprintf("%q and %q are both of type %s; %q is not applied", holder, ref.name, ref.facts.Template.Name, ref.name)
+	for _, p := range a.result.Problems {
+		if p.Field == field && p.Message == message {
+			return
+		}
+	}
+	a.result.Report(a.from.Object, field, fragment.ReasonConflict, message, "name one plugin of a type")
+}
+
+// brokenMessage is the body of requests that a missing plugin would have
+// applied to.
+const brokenMessage = "a plugin of this route is missing or invalid"
+
+// broken answers 500 where the plugin would have applied. request-termination
+// runs after nearly all other plugins, which is what is wanted: their logs and
+// their own refusals stay.
+func (a *attacher) broken(ref reference) {
+	if a.from.Refs.Settings().RunWithoutBrokenPlugins {
+		return
+	}
+	marker := &entity.Plugin{
+		Name:   "request-termination",
+		Config: map[string]any{"status_code": int64(500), "message": brokenMessage},
+		Tags:   fragment.Tags(a.from.Object, nil),
+	}
+	for _, at := range a.combinations(ref) {
+		slot := marker.Name + " " + at.key()
+		if _, taken := a.taken[slot]; taken {
+			continue
+		}
+		a.taken[slot] = ""
+		a.result.Entities = append(a.result.Entities, instance(marker, "broken", at))
+	}
+}
+
+// instance returns a plugin of the template for one attachment. Its id follows
+// from the object and the attachment; a user's instance_name gets a suffix that
+// keeps it unique.
+func instance(template *entity.Plugin, source string, at Attachment) *entity.Plugin {
+	p := *template
+	p.ID = fragment.ID(entity.KindPlugin, source+"|"+at.key())
+	if p.InstanceName != "" {
+		sum := sha256.Sum256([]byte(at.key()))
+		p.InstanceName += "-" + hex.EncodeToString(sum[:])[:9]
+	}
+	p.Service, p.Route = refTo(at.Service), refTo(at.Route)
+	p.Consumer, p.ConsumerGroup = refTo(at.Consumer), refTo(at.ConsumerGroup)
+	return &p
+}
+
+func refTo(id entity.ID) *entity.Ref {
+	if id == "" {
+		return nil
+	}
+	return &entity.Ref{ID: id}
+}
