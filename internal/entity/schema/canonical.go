@@ -96,6 +96,9 @@ func whole(i int64) any {
 }
 
 func float(f float64) any {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return strconv.FormatFloat(f, 'g', -1, 64) // JSON has no such numbers
+	}
 	if f == math.Trunc(f) && math.Abs(f) <= exact {
 		return int64(f)
 	}

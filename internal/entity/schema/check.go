@@ -127,14 +127,12 @@ func (f *Field) wrongType(v any) string {
 	case TypeBoolean:
 		_, ok = v.(bool)
 	case TypeNumber:
-		var n float64
-		n, ok = asFloat(v)
-		ok = ok && !math.IsNaN(n)
+		_, ok = asFloat(v)
 	case TypeInteger:
 		article = "an "
 		var n float64
 		n, ok = asFloat(v)
-		ok = ok && n == math.Trunc(n) && !math.IsInf(n, 0)
+		ok = ok && n == math.Trunc(n)
 	case TypeArray:
 		article = "an "
 		_, ok = v.([]any)

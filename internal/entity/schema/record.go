@@ -92,6 +92,16 @@ func (r *Record) Complete(value map[string]any) map[string]any {
 	return v
 }
 
+// Expand returns a canonical copy of value with the record's own shorthands
+// translated and nothing else filled in. Those that nested records declare stay.
+func (r *Record) Expand(value map[string]any) map[string]any {
+	v, _ := Canonical(value).(map[string]any)
+	for i := range r.shorthands {
+		r.expand(&r.shorthands[i], v, "", nil)
+	}
+	return v
+}
+
 // Check returns what is wrong with a sparse value: first its fields in their
 // declared order, then unknown fields by name, then the checks that span
 // fields. It returns nothing when the value is valid.

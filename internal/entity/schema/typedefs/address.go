@@ -3,6 +3,7 @@
 package typedefs
 
 import (
+	"net"
 	"net/netip"
 	"regexp"
 	"strconv"
@@ -68,4 +69,9 @@ func isHostName(s string) bool {
 		}
 	}
 	return true
+}
+
+// WithPort returns host:port, with brackets around IPv6 addresses.
+func (a Address) WithPort(port int) string {
+	return net.JoinHostPort(a.Host, strconv.Itoa(port))
 }

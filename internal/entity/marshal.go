@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package entity
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/kong/kong-istio-gateway/internal/entity/schema"
+)
+
+// MarshalEntity returns the canonical JSON of a sparse entity: fields in their
+// declared order, keys of mappings sorted, whole numbers without a fraction.
+// Entities that mean the same have the same bytes.
+func MarshalEntity(e Entity) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(canonical(e)); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", e.EntityKind(), e.EntityID(), err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// canonical returns e with its free-form parts in canonical form.
+func canonical(e Entity) Entity {
+	switch e := e.(type) {
+	case *Plugin:
+		c := *e
+		c.Config = canonicalMap(e.Config)
+		return &c
+	case *Credential:
+		c := *e
+		c.Fields = canonicalMap(e.Fields)
+		return &c
+	case *Vault:
+		c := *e
+		c.Config = canonicalMap(e.Config)
+		return &c
+	}
+	return e
+}
+
+func canonicalMap(m map[string]any) map[string]any {
+	if len(m) == 0 {
+		return nil
+	}
+	return schema.Canonical(m).(map[string]any)
+}
+
+// UnmarshalEntity reads what MarshalEntity wrote. Unknown fields are an error:
+// a manager leaves out what a proxy does not know.
+func UnmarshalEntity(kind Kind, data []byte) (Entity, error) {
+	e := New(kind)
+	if e == nil {
+		return nil, fmt.Errorf("unknown kind %q", kind)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	dec.UseNumber()
+	if err := dec.Decode(e); err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, fmt.Errorf("%s: more than one JSON value", kind)
+	}
+	return canonical(e), nil
+}
+
+// HashEntity returns a hash of an entity's content: the first 16 bytes of the
+// SHA-256 of its kind and its canonical JSON.
+func HashEntity(e Entity) [16]byte {
+	data, err := MarshalEntity(e)
+	if err != nil {
+		// Canonical values always have a JSON form.
+		panic(err)
+	}
+	h := sha256.New()
+	h.Write([]byte(e.EntityKind()))
+	h.Write([]byte{0})
+	h.Write(data)
+	return [16]byte(h.Sum(nil)[:16])
+}

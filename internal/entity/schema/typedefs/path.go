@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package typedefs
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/dlclark/regexp2"
+
+	"github.com/kong/kong-istio-gateway/internal/entity/schema"
+)
+
+// RoutePath declares an entry of a route's paths: a normalised prefix that
+// starts with /, or a regular expression that starts with ~/.
+func RoutePath(name string) *schema.Field {
+	return schema.String(name).
+		MatchesNot("^([^/~]|~[^/]|~$)", "should start with: / (fixed path) or ~/ (regex path)").
+		MatchesNot("//", "must not have empty segments").
+		CustomString("route_path", checkRoutePath)
+}
+
+func checkRoutePath(s string) string {
+	if message := badEscape(s); message != "" {
+		return message
+	}
+	expr, isRegex := strings.CutPrefix(s, "~")
+	if !isRegex {
+		if n := NormalizePath(s); n != s {
+			return "non-normalized path, consider use '" + n + "' instead"
+		}
+		return ""
+	}
+	_, err := regexp.Compile(expr)
+	if err == nil {
+		return ""
+	}
+	// The router runs what RE2 cannot (look-around, back-references) on a
+	// backtracking engine.
+	if _, backErr := regexp2.Compile(expr, regexp2.RE2); backErr != nil {
+		return "invalid regex: '" + expr + "' (" + strings.TrimPrefix(err.Error(), "error parsing regexp: ") + ")"
+	}
+	return ""
+}
+
+// reserved are the characters whose escapes are kept (RFC 3986, 2.2, and %).
+const reserved = "!#$%&'()*+,/:;=?@[]"
+
+// NormalizePath returns a URL path as Kong compares it: escapes of characters
+// that are not reserved decoded, other escapes in upper case, dot segments
+// removed (RFC 3986, 5.2.4) and repeated slashes merged.
+func NormalizePath(path string) string {
+	path = escape.ReplaceAllStringFunc(path, func(e string) string {
+		c := unhex(e[1])<<4 | unhex(e[2])
+		if strings.IndexByte(reserved, c) >= 0 {
+			return strings.ToUpper(e)
+		}
+		return string([]byte{c})
+	})
+	return removeDots(path)
+}
+
+func removeDots(path string) string {
+	if !strings.Contains(path, "//") && !strings.Contains(path, "/.") {
+		return path
+	}
+	var out []string
+	steps := strings.Split(path, "/")
+	last := steps[len(steps)-1]
+	for _, step := range steps {
+		switch step {
+		case "", ".":
+		case "..":
+			if len(out) > 0 {
+				out = out[:len(out)-1]
+			}
+		default:
+			out = append(out, step)
+		}
+	}
+	joined := "/" + strings.Join(out, "/")
+	if len(out) > 0 && (last == "" || last == "." || last == "..") {
+		joined += "/"
+	}
+	return joined
+}
+
+func unhex(c byte) byte {
+	switch {
+	case c >= 'a':
+		return c - 'a' + 10
+	case c >= 'A':
+		return c - 'A' + 10
+	}
+	return c - '0'
+}
+
+var plainPath = regexp.MustCompile(`^[a-zA-Z0-9.\-_~/%]*$`)
+
+// MigratePath turns a route path of the declarative formats 1.1 and 2.1, where
+// whether it is a regular expression was guessed from its characters, into one
+// of format 3.0.
+func MigratePath(path string) string {
+	if strings.HasPrefix(path, "~") {
+		return path
+	}
+	if plainPath.MatchString(path) {
+		return NormalizePath(path)
+	}
+	return "~" + escape.ReplaceAllStringFunc(path, func(e string) string {
+		c := unhex(e[1])<<4 | unhex(e[2])
+		switch {
+		case strings.IndexByte(reserved, c) >= 0:
+			return strings.ToUpper(e)
+		case strings.IndexByte(`.^-{}\|`, c) >= 0:
+			return `\` + string([]byte{c})
+		}
+		return string([]byte{c})
+	})
+}
