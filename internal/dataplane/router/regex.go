@@ -18,6 +18,7 @@ const backtrackingLimit = 5 * time.Millisecond
 
 // regex is a compiled pattern. Most patterns run on Go's linear-time engine;
 // those with look-around, back-references or the like on a backtracking one.
+// An exact one needs no engine, and match and the like are not called on it.
 type regex struct {
 	linear *regexp.Regexp
 	back   *regexp2.Regexp
@@ -37,7 +38,9 @@ func compilePath(pattern string) (*regex, error) {
 		return re, re.compileBacktracking(`^(?:`+pattern+`)`, err)
 	}
 	tree = tree.Simplify()
-	re.literal, re.exact = literalAndEnd(tree)
+	if re.literal, re.exact = literalAndEnd(tree); re.exact {
+		return re, nil // the index compares the text
+	}
 	re.linear, err = regexp.Compile(`^(?:` + pattern + `)`)
 	return re, err
 }

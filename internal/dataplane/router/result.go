@@ -52,7 +52,7 @@ func (r *Result) ForwardedPrefix() string {
 // for an unnamed group. As in Kong, group 0 is the whole path. Without groups
 // it returns nil.
 func (r *Result) Captures() (groups, names []string) {
-	if r.match.re == nil {
+	if r.match.re == nil || r.match.re.exact {
 		return nil, nil
 	}
 	groups, names = r.match.re.captures(r.path)
