@@ -174,7 +174,7 @@ const (
 
 // Tracing is whether the proxies record spans.
 //
-// +kubebuilder:validation:XValidation:rule="(self.mode == 'OpenTelemetry') == has(self.endpoint)",message="endpoint is required with mode OpenTelemetry and has no meaning without it; set both or neither"
+// +kubebuilder:validation:XValidation:rule="has(self.mode) && self.mode == 'OpenTelemetry' ? has(self.endpoint) : !has(self.endpoint)",message="endpoint is required with mode OpenTelemetry and has no meaning without it; set both or neither"
 type Tracing struct {
 	// mode is Disabled or OpenTelemetry. OpenTelemetry is declared but not acted on yet: a gateway
 	// that sets it is not accepted.

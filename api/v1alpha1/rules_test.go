@@ -176,7 +176,7 @@ func overlayRules() []rule {
 		{title: "our label", spec: overlay("{metadata: {labels: {gateway.konghq.com/gateway: x}}}"), message: msgOverlayLabels, field: field + ".metadata.labels"},
 		{title: "the selector's label", spec: overlay("{metadata: {labels: {app.kubernetes.io/name: x}}}"), message: msgOverlayLabels, field: field + ".metadata.labels"},
 		{title: "injection label", spec: overlay(`{metadata: {labels: {sidecar.istio.io/inject: "false"}}}`), message: msgOverlayInjection, field: field + ".metadata.labels"},
-		{title: "our annotation", spec: overlay("{metadata: {annotations: {gateway.konghq.com/x: y}}}"), message: msgOwnAnnotations, field: field + ".metadata.annotations"},
+		{title: "our annotation", spec: overlay(`{metadata: {annotations: {gateway.konghq.com/x: "1"}}}`), message: msgOwnAnnotations, field: field + ".metadata.annotations"},
 		{title: "port annotation", spec: overlay(`{metadata: {annotations: {traffic.sidecar.istio.io/excludeInboundPorts: "1"}}}`), message: msgOverlaySidecar, field: field + ".metadata.annotations"},
 		{title: "misspelt member", spec: overlay("{spec: {toleration: []}}"), message: `is no part of a Kubernetes PodSpec: unknown field "toleration"; correct the member's name or value`, field: field + ".spec", judge: goOnly},
 		{title: "member of the wrong type", spec: overlay("{spec: {nodeSelector: ssd}}"), message: "is no part of a Kubernetes PodSpec: ", field: field + ".spec", judge: goOnly},

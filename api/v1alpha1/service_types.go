@@ -18,7 +18,7 @@ type CIDR string
 // +kubebuilder:validation:XValidation:rule="!has(self.loadBalancerClass) || self.type == 'LoadBalancer'",message="loadBalancerClass is only for type LoadBalancer; remove it or change the type"
 // +kubebuilder:validation:XValidation:rule="!has(self.loadBalancerSourceRanges) || self.type == 'LoadBalancer'",message="loadBalancerSourceRanges is only for type LoadBalancer; remove it or change the type"
 // +kubebuilder:validation:XValidation:rule="!has(self.nodePorts) || self.type != 'ClusterIP'",message="nodePorts is only for type LoadBalancer or NodePort; remove it or change the type"
-// +kubebuilder:validation:XValidation:rule="!(self.type == 'LoadBalancer' && oldSelf.type == 'LoadBalancer') || (has(self.loadBalancerClass) ? self.loadBalancerClass : ”) == (has(oldSelf.loadBalancerClass) ? oldSelf.loadBalancerClass : ”)",message="loadBalancerClass cannot change while type is LoadBalancer, Kubernetes forbids it; set type: ClusterIP first, then LoadBalancer with the new class (the address will change)"
+// +kubebuilder:validation:XValidation:rule="!(self.type == 'LoadBalancer' && oldSelf.type == 'LoadBalancer') || (has(self.loadBalancerClass) == has(oldSelf.loadBalancerClass) && (!has(self.loadBalancerClass) || self.loadBalancerClass == oldSelf.loadBalancerClass))",message="loadBalancerClass cannot change while type is LoadBalancer, Kubernetes forbids it; set type: ClusterIP first, then LoadBalancer with the new class (the address will change)"
 type Service struct {
 	// type is LoadBalancer, NodePort or ClusterIP.
 	// +optional
