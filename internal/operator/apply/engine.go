@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,6 +24,8 @@ type Engine struct {
 	Cached client.Reader
 	// Live reads from the API server: asked only when the cache has nothing, to see objects that are not ours.
 	Live client.Reader
+	// Scheme holds the kinds that the cache keeps as typed objects; others are read as unstructured ones.
+	Scheme *runtime.Scheme
 	// Writer applies and deletes.
 	Writer client.Client
 	// Clock times the contest of fields.
@@ -89,22 +92,38 @@ func (e *Engine) Forget(gateway types.UID) { e.memory.forget(gateway) }
 
 func (e *Engine) read(ctx context.Context, want Want) (*unstructured.Unstructured, error) {
 	key := client.ObjectKeyFromObject(want.Rendered)
-	live, err := get(ctx, e.Cached, want.Rendered, key)
+	live, err := e.get(ctx, e.Cached, want.Rendered, key)
 	if err != nil || live != nil {
 		return live, err
 	}
-	return get(ctx, e.Live, want.Rendered, key)
+	return e.get(ctx, e.Live, want.Rendered, key)
 }
 
-func get(ctx context.Context, r client.Reader, like *unstructured.Unstructured, key client.ObjectKey) (*unstructured.Unstructured, error) {
+// get reads an object, nil when absent. Reading a typed object shares the informer that watches it.
+func (e *Engine) get(ctx context.Context, r client.Reader, like *unstructured.Unstructured, key client.ObjectKey) (*unstructured.Unstructured, error) {
+	gvk := like.GroupVersionKind()
 	live := &unstructured.Unstructured{}
-	live.SetGroupVersionKind(like.GroupVersionKind())
-	switch err := r.Get(ctx, key, live); {
+	live.SetGroupVersionKind(gvk)
+	var into client.Object = live
+	if typed, err := e.Scheme.New(gvk); err == nil {
+		if o, ok := typed.(client.Object); ok {
+			into = o
+		}
+	}
+	switch err := r.Get(ctx, key, into); {
 	case apierrors.IsNotFound(err):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("reading %s: %w", describe(like), err)
+	case into == client.Object(live):
+		return live, nil
 	}
+	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(into)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", describe(like), err)
+	}
+	live.Object = m
+	live.SetGroupVersionKind(gvk)
 	return live, nil
 }
 
