@@ -55,6 +55,9 @@ type CredentialType struct {
 	// its consumer: ids that are missing are derived from them. Nil stands for
 	// UniqueKey.
 	Key []string
+	// Transformed says that Kong hashes a field when it loads a configuration,
+	// unless the file says that this was done before.
+	Transformed bool
 }
 
 // SchemaSet holds the plugins that a program knows, by name. The zero value

@@ -20,8 +20,9 @@ var Plugin = entity.PluginSchema{
 		schema.String("realm").Required().Default("service"),
 	),
 	Credentials: []entity.CredentialType{{
-		Collection: "basicauth_credentials",
-		UniqueKey:  "username",
+		Collection:  "basicauth_credentials",
+		UniqueKey:   "username",
+		Transformed: true,
 		Record: schema.NewRecord(
 			schema.String("username").Required(),
 			schema.String("password").Required().Secret(),
