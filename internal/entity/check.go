@@ -14,15 +14,32 @@ func CheckEntity(e Entity, s SchemaSet) []Problem {
 	return problems
 }
 
-// Complete returns a copy of a sparse entity with Kong's defaults filled in,
-// and what is wrong with it. The copy is nil when there are problems. A plugin's
-// Config and a credential's Fields are completed as well.
-func Complete(e Entity, s SchemaSet) (Entity, []Problem) {
+// Complete returns a copy of a sparse entity with Kong's defaults filled in. A
+// plugin's Config and a credential's Fields are completed as well. The error
+// holds Problems when the entity is not valid.
+func Complete(e Entity, s SchemaSet) (Entity, error) {
 	full, problems := completeChecked(e, s)
+	if len(problems) > 0 {
+		return nil, Problems(problems)
+	}
+	return full, nil
+}
+
+// CompleteSet returns a Set of completed entities, in the same order. The error
+// holds the Problems of all of them; relations between them are not looked at.
+func CompleteSet(set *Set, s SchemaSet) (*Set, error) {
+	out := new(Set)
+	var problems Problems
+	for e := range set.All() {
+		full, found := completeChecked(e, s)
+		if problems = append(problems, found...); len(found) == 0 {
+			out.Add(full)
+		}
+	}
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return full, nil
+	return out, nil
 }
 
 func completeChecked(e Entity, s SchemaSet) (Entity, []Problem) {
@@ -72,27 +89,3 @@ func problemsOf(at Problem, violations []schema.Violation) []Problem {
 	}
 	return problems
 }
-
-// complete is Complete for one concrete type that has no secrets of plugins.
-func complete[T Entity](e T) T {
-	m := toMap(e)
-	r, _, _ := SchemaSet{}.recordOf(e.EntityKind(), m, "")
-	out, err := fromMap(e.EntityKind(), "", r.Complete(m))
-	if err != nil {
-		return e
-	}
-	completeDerived(out)
-	return out.(T)
-}
-
-// CompleteService returns a copy of a valid service with Kong's defaults.
-func CompleteService(e *Service) *Service { return complete(e) }
-
-// CompleteRoute returns a copy of a valid route with Kong's defaults.
-func CompleteRoute(e *Route) *Route { return complete(e) }
-
-// CompleteUpstream returns a copy of a valid upstream with Kong's defaults.
-func CompleteUpstream(e *Upstream) *Upstream { return complete(e) }
-
-// CompleteTarget returns a copy of a valid target with Kong's defaults.
-func CompleteTarget(e *Target) *Target { return complete(e) }

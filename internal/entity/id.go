@@ -110,7 +110,10 @@ func named(name string, e Entity) string {
 	if name != "" {
 		return name
 	}
-	sum := HashEntity(e)
+	sum, err := HashEntity(e)
+	if err != nil {
+		return "#" + err.Error()
+	}
 	return "#" + hex.EncodeToString(sum[:])
 }
 

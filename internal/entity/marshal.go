@@ -71,16 +71,15 @@ func UnmarshalEntity(kind Kind, data []byte) (Entity, error) {
 }
 
 // HashEntity returns a hash of an entity's content: the first 16 bytes of the
-// SHA-256 of its kind and its canonical JSON.
-func HashEntity(e Entity) [16]byte {
+// SHA-256 of its kind and its canonical JSON. It fails when MarshalEntity does.
+func HashEntity(e Entity) ([16]byte, error) {
 	data, err := MarshalEntity(e)
 	if err != nil {
-		// Canonical values always have a JSON form.
-		panic(err)
+		return [16]byte{}, err
 	}
 	h := sha256.New()
 	h.Write([]byte(e.EntityKind()))
 	h.Write([]byte{0})
 	h.Write(data)
-	return [16]byte(h.Sum(nil)[:16])
+	return [16]byte(h.Sum(nil)[:16]), nil
 }

@@ -79,3 +79,15 @@ func nameOf(e Entity) string {
 	}
 	return ""
 }
+
+// Problems is a list of problems as one error.
+type Problems []Problem
+
+// Error returns one line per problem.
+func (p Problems) Error() string {
+	lines := make([]string, len(p))
+	for i := range p {
+		lines[i] = p[i].Error()
+	}
+	return strings.Join(lines, "\n")
+}
