@@ -27,14 +27,14 @@ type Record struct {
 	Type string
 	// JSON is canonical: equal content has equal bytes. Only what was set is in it.
 	JSON []byte
-	// Hash is the hash of JSON.
+	// Hash is entity.HashEntity's: over the kind and JSON.
 	Hash Hash
 }
 
 // NewRecord returns the record of an entity.
 func NewRecord(e entity.Entity) (*Record, error) {
 	key := entity.KeyOf(e)
-	data, err := marshalEntity(e)
+	data, err := entity.MarshalEntity(e)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", key.Kind, key.ID, err)
 	}
@@ -43,7 +43,7 @@ func NewRecord(e entity.Entity) (*Record, error) {
 
 // RawRecord returns a record of bytes that are known to be canonical.
 func RawRecord(key entity.Key, typ string, data []byte) *Record {
-	return &Record{Key: key, Type: typ, JSON: data, Hash: content.Sum(data)}
+	return &Record{Key: key, Type: typ, JSON: data, Hash: sum(string(key.Kind), data)}
 }
 
 func typeOf(e entity.Entity) string {
@@ -63,12 +63,30 @@ func (r *Record) Entry() content.Entry[*Record] {
 
 // KeyDigest returns the digest under which Records holds a key.
 func KeyDigest(k entity.Key) Hash {
-	buf := make([]byte, 0, 80)
-	buf = append(buf, k.Kind...)
-	buf = append(buf, 0)
-	buf = append(buf, k.ID...)
-	sum := sha256.Sum256(buf)
-	return Hash(sum[:16])
+	return sum(string(k.Kind), []byte(k.ID))
+}
+
+// sum hashes a kind and what is of that kind.
+func sum(kind string, data []byte) Hash {
+	h := sha256.New()
+	h.Write([]byte(kind))
+	h.Write([]byte{0})
+	h.Write(data)
+	var out [sha256.Size]byte
+	return Hash(h.Sum(out[:0])[:16])
+}
+
+// DecodeEntity decodes a record that is not a setting. It fails on fields that
+// this build does not know.
+func DecodeEntity(r *Record) (entity.Entity, error) {
+	e, err := entity.UnmarshalEntity(r.Key.Kind, r.JSON)
+	if err != nil {
+		return nil, err
+	}
+	if entity.KeyOf(e) != r.Key {
+		return nil, fmt.Errorf("the record holds another id: %s", e.EntityID())
+	}
+	return e, nil
 }
 
 // canonicalJSON encodes v with sorted keys and without HTML escapes.

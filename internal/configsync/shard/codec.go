@@ -15,16 +15,29 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
-// Owner says which object a part of the snapshot was made of. A new manager
-// goes on serving that part when the object's present generation is invalid.
+// Owner is a part of the snapshot that is made, and replaced, as a whole. A new
+// manager goes on serving it when the object behind it is invalid by then.
 type Owner struct {
-	Kind       string `json:"kind"`
-	Namespace  string `json:"namespace,omitempty"`
-	Name       string `json:"name"`
-	UID        string `json:"uid,omitempty"`
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	// Object is the part's main object, of the generation that was translated.
+	Object     Object `json:"object,omitzero"`
 	Generation int64  `json:"generation,omitempty"`
-	// Entities are the records of this object, by key.
+	// LastGood says that a later generation was invalid.
+	LastGood bool `json:"last_good,omitempty"`
+	// Entities are the records of this part, by key.
 	Entities []entity.Key `json:"-"`
+}
+
+// Object names a Kubernetes object.
+type Object struct {
+	Group     string `json:"group,omitempty"`
+	Version   string `json:"version,omitempty"`
+	Kind      string `json:"kind,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+	UID       string `json:"uid,omitempty"`
 }
 
 // Snapshot is what lies in the shards.
