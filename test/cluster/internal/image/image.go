@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -45,13 +46,24 @@ type Image struct {
 }
 
 // Ref is the complete name of the image.
-func (i *Image) Ref() string { return i.tag.Name() }
+func (i *Image) Ref() string { return i.tag.String() }
+
+// newTag completes a name as container runtimes do: http-echo:latest becomes
+// docker.io/library/http-echo:latest.
+func newTag(ref string) (name.Tag, error) {
+	tag, err := name.NewTag(ref)
+	if err != nil {
+		return name.Tag{}, fmt.Errorf("image name %q: %w", ref, err)
+	}
+	// The library has another name for Docker's registry than everybody else.
+	return name.NewTag(strings.TrimPrefix(tag.Name(), "index."))
+}
 
 // Assemble reads the files and makes the image.
 func Assemble(spec Spec) (*Image, error) {
-	tag, err := name.NewTag(spec.Ref)
+	tag, err := newTag(spec.Ref)
 	if err != nil {
-		return nil, fmt.Errorf("image name %q: %w", spec.Ref, err)
+		return nil, err
 	}
 	img, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{
 		Architecture: runtime.GOARCH, OS: "linux",
@@ -108,11 +120,11 @@ func Open(path string) (*Image, error) {
 	if len(manifest) != 1 || len(manifest[0].RepoTags) != 1 {
 		return nil, fmt.Errorf("%s: want one image with one name", path)
 	}
-	tag, err := name.NewTag(manifest[0].RepoTags[0])
+	tag, err := newTag(manifest[0].RepoTags[0])
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	img, err := tarball.ImageFromPath(path, &tag)
+	img, err := tarball.ImageFromPath(path, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -3,6 +3,7 @@
 package nodeconfig
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"path/filepath"
 
@@ -32,7 +33,11 @@ const etcdURL = "http://127.0.0.1:2379"
 // Components lists every component, by name. tools are the paths of the built
 // binaries; revision identifies this program's own content and firstPort is the
 // first port of its forwarders.
-func Components(c layout.Cluster, tools map[string]string, revision string, firstPort int) map[string]node.Spec {
+func Components(c layout.Cluster, tools map[string]string, revision string, firstPort int) (map[string]node.Spec, error) {
+	files, err := Files(c)
+	if err != nil {
+		return nil, err
+	}
 	pair := func(flagCert, flagKey, name string) []string {
 		return []string{flagCert + "=" + pki.CertFile(c.PKIDir(), name), flagKey + "=" + pki.KeyFile(c.PKIDir(), name)}
 	}
@@ -84,13 +89,13 @@ func Components(c layout.Cluster, tools map[string]string, revision string, firs
 		component(tools, Scheduler,
 			"--kubeconfig="+kubeconfigFile(c, "scheduler"),
 			"--leader-elect=false"),
-		withPath(component(tools, Containerd, "--config="+containerdFile(c)), tools["containerd-shim-runc-v2"]),
-		component(tools, Kubelet,
+		withPath(reading(component(tools, Containerd, "--config="+containerdFile(c)), files[containerdFile(c)]), tools["containerd-shim-runc-v2"]),
+		reading(component(tools, Kubelet,
 			"--config="+kubeletFile(c),
 			"--kubeconfig="+kubeconfigFile(c, "kubelet"),
 			"--hostname-override="+layout.NodeName,
-			"--node-ip="+layout.NodeAddress().String()),
-		component(tools, KubeProxy, "--config="+proxyFile(c)),
+			"--node-ip="+layout.NodeAddress().String()), files[kubeletFile(c)]),
+		reading(component(tools, KubeProxy, "--config="+proxyFile(c)), files[proxyFile(c)]),
 		{
 			Name:     Access,
 			Args:     []string{c.Executable(), AccessCommand, kubeconfigFile(c, AdminPair), c.Forwards(), fmt.Sprint(firstPort)},
@@ -102,11 +107,17 @@ func Components(c layout.Cluster, tools map[string]string, revision string, firs
 	for _, spec := range specs {
 		byName[spec.Name] = spec
 	}
-	return byName
+	return byName, nil
 }
 
 func component(tools map[string]string, name string, args ...string) node.Spec {
 	return node.Spec{Name: name, Args: append([]string{tools[name]}, args...)}
+}
+
+// reading makes a component start again when the content of its file has changed.
+func reading(spec node.Spec, file []byte) node.Spec {
+	spec.Revision = fmt.Sprintf("%x", sha256.Sum256(file))
+	return spec
 }
 
 // withPath lets a component find a helper program that lies in the cache.
