@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package balancer
+
+import "github.com/kong/kong-istio-gateway/internal/entity"
+
+// Facts are what a hash key can be made of. An empty string means absent.
+type Facts interface {
+	ConsumerOrCredentialID() string
+	ClientIP() string
+	Header(name string) string // several lines joined by ", "
+	Cookie(name string) string
+	Path() string
+	QueryArg(name string) string   // several values sorted and joined by ","
+	URICapture(name string) string // by name or number
+}
+
+// Cookie is a cookie to set so that the client comes back to the same peer.
+type Cookie struct {
+	Name, Value, Path string
+}
+
+// HashKey returns the key that consistent hashing uses for a request, and the
+// cookie to set when the key is a new one. Without a key all requests meet the
+// same peer, as in Kong. newID makes a value for a new cookie.
+func HashKey(u *entity.Upstream, f Facts, newID func() string) (key string, set *Cookie) {
+	first := hashSource{u.HashOn, u.HashOnHeader, u.HashOnQueryArg, u.HashOnURICapture}
+	second := hashSource{u.HashFallback, u.HashFallbackHeader, u.HashFallbackQueryArg, u.HashFallbackURICapture}
+	for _, s := range []hashSource{first, second} {
+		if s.on == "cookie" {
+			if v := f.Cookie(u.HashOnCookie); v != "" {
+				return v, nil
+			}
+			path := u.HashOnCookiePath
+			if path == "" {
+				path = "/"
+			}
+			id := newID()
+			return id, &Cookie{Name: u.HashOnCookie, Value: id, Path: path}
+		}
+		if v := s.value(f); v != "" {
+			return v, nil
+		}
+	}
+	return "", nil
+}
+
+type hashSource struct{ on, header, queryArg, uriCapture string }
+
+func (s hashSource) value(f Facts) string {
+	switch s.on {
+	case "consumer":
+		return f.ConsumerOrCredentialID()
+	case "ip":
+		return f.ClientIP()
+	case "header":
+		return f.Header(s.header)
+	case "path":
+		return f.Path()
+	case "query_arg":
+		return f.QueryArg(s.queryArg)
+	case "uri_capture":
+		return f.URICapture(s.uriCapture)
+	default:
+		return ""
+	}
+}

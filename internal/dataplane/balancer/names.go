@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package balancer
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// Prepare makes sure that the names among the targets are resolved. It blocks
+// only when nothing is known yet; old addresses are used while new ones are
+// asked for. It fails when resolving left no peer at all.
+func (b *Balancer) Prepare(ctx context.Context) error {
+	at := b.expires.Load()
+	if at == 0 || b.store.now().UnixNano() < at {
+		return nil
+	}
+	if at > 1 && len(b.set.Load().peers) > 0 {
+		if b.refresh.TryLock() {
+			go func() {
+				defer b.refresh.Unlock()
+				b.resolveAll(context.WithoutCancel(ctx))
+			}()
+		}
+		return nil
+	}
+	b.refresh.Lock()
+	defer b.refresh.Unlock()
+	if b.expires.Load() == at {
+		b.resolveAll(ctx)
+	}
+	if len(b.set.Load().peers) == 0 {
+		return b.firstErr
+	}
+	return nil
+}
+
+// resolveAll asks for all names and installs the peers. The addresses of a name
+// that cannot be resolved now stay. It holds b.refresh.
+func (b *Balancer) resolveAll(ctx context.Context) {
+	if b.closed {
+		return
+	}
+	now := b.store.now()
+	next := now.Add(time.Hour)
+	var peers []*Peer
+	b.firstErr = nil
+	for _, t := range b.targets {
+		if addr, err := netip.ParseAddr(t.host); err == nil {
+			peers = append(peers, b.peer(t, Address{Addr: addr}))
+			continue
+		}
+		addrs, expires, err := b.resolve(ctx, t.host)
+		if err != nil {
+			if b.firstErr == nil {
+				b.firstErr = err
+			}
+			expires = now.Add(retryFailedNames)
+			peers = append(peers, b.current(t)...)
+		}
+		if expires.Before(next) {
+			next = expires
+		}
+		for _, a := range addrs {
+			peers = append(peers, b.peer(t, a))
+		}
+	}
+	b.install(peers)
+	b.expires.Store(next.UnixNano())
+}
+
+func (b *Balancer) current(t target) []*Peer {
+	var out []*Peer
+	for _, p := range b.set.Load().peers {
+		if p.Target == t.String() {
+			out = append(out, p)
+		}
+	}
+	return out
+}
