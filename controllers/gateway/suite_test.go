@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/kong/kong-istio-gateway/api/v1alpha1"
+	"github.com/kong/kong-istio-gateway/internal/operator/apply"
+	"github.com/kong/kong-istio-gateway/internal/operator/render"
+	"github.com/kong/kong-istio-gateway/test/apiserver"
+)
+
+var (
+	restConfig *rest.Config
+	scheme     = runtime.NewScheme()
+	// kube is a client without cache, as a user of the cluster has.
+	kube client.Client
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(logSink(), nil)))
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, apiextensionsv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	istioCRDs, err := istioDefinitions()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	api, err := apiserver.Start(filepath.Join("config", "crd", "bases"), istioCRDs)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() {
+		if err := api.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}()
+	restConfig = api.Config
+	restConfig.QPS, restConfig.Burst = 200, 400
+	if kube, err = client.New(restConfig, client.Options{Scheme: scheme}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if err := kube.Create(context.Background(), injector()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// logSink keeps the manager's log out of the way unless it is asked for.
+func logSink() *os.File {
+	if os.Getenv("KIG_TEST_LOG") != "" {
+		return os.Stderr
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return os.Stderr
+	}
+	return null
+}
+
+// istioDefinitions is the file with Istio's CustomResourceDefinitions, from the module that declares them.
+func istioDefinitions() (string, error) {
+	out, err := exec.CommandContext(context.Background(), "go", "list", "-m", "-f", "{{.Dir}}", "istio.io/api").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("finding module istio.io/api: %w: %s", err, out)
+	}
+	return filepath.Rel(apiserver.Root(), filepath.Join(strings.TrimSpace(string(out)), "kubernetes", "customresourcedefinitions.gen.yaml"))
+}
+
+// injector is the admission configuration of an Istio install with the default revision, with the webhook that answers
+// pods which ask for a sidecar. Nobody serves it here, so it is ignored when it fails.
+func injector() *admissionv1.MutatingWebhookConfiguration {
+	ignore, none, seconds := admissionv1.Ignore, admissionv1.SideEffectClassNone, int32(1)
+	c := &admissionv1.MutatingWebhookConfiguration{}
+	c.Name = "istio-sidecar-injector"
+	c.Labels = map[string]string{"app": "sidecar-injector", "istio.io/rev": "default"}
+	c.Webhooks = []admissionv1.MutatingWebhook{{
+		Name:          "object.sidecar-injector.istio.io",
+		ClientConfig:  admissionv1.WebhookClientConfig{Service: &admissionv1.ServiceReference{Namespace: "istio-system", Name: "istiod"}},
+		FailurePolicy: &ignore, SideEffects: &none, TimeoutSeconds: &seconds, AdmissionReviewVersions: []string{"v1"},
+		Rules: []admissionv1.RuleWithOperations{{
+			Operations: []admissionv1.OperationType{admissionv1.Create},
+			Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
+		}},
+		NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+			{Key: "istio-injection", Operator: metav1.LabelSelectorOpDoesNotExist},
+			{Key: "istio.io/rev", Operator: metav1.LabelSelectorOpDoesNotExist},
+		}},
+		ObjectSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+			{Key: "sidecar.istio.io/inject", Operator: metav1.LabelSelectorOpIn, Values: []string{"true"}},
+			{Key: "istio.io/rev", Operator: metav1.LabelSelectorOpDoesNotExist},
+		}},
+	}}
+	return c
+}
+
+// operator is one running manager with a control plane that tests steer.
+type operator struct {
+	routes *fakeRoutes
+	fleet  *fakeFleet
+	trust  *fakeTrust
+	clock  *clocktesting.FakePassiveClock
+	events *events.FakeRecorder
+	stop   func()
+	r      *Reconciler
+}
+
+// startOperator runs a manager until the test ends or stop is called.
+func startOperator(t *testing.T) *operator {
+	t.Helper()
+	skipNames := true
+	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
+		Scheme: scheme, Metrics: server.Options{BindAddress: "0"},
+		Controller: config.Controller{SkipNameValidation: &skipNames},
+		Cache:      cache.Options{ByObject: CacheByObject()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	op := &operator{
+		routes: newFakeRoutes(), fleet: newFakeFleet(), trust: &fakeTrust{bundle: "-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n", changes: make(chan event.GenericEvent, 1)},
+		clock: clocktesting.NewFakePassiveClock(time.Now()), events: events.NewFakeRecorder(10000),
+	}
+	op.r = &Reconciler{
+		Client: mgr.GetClient(), Recorder: op.events, Routes: op.routes, Fleet: op.fleet, Trust: op.trust, Clock: op.clock,
+		Engine: &apply.Engine{Cached: mgr.GetClient(), Live: mgr.GetAPIReader(), Writer: mgr.GetClient(), Scheme: scheme, Clock: op.clock},
+		Settings: render.Settings{
+			ProxyImage: "kong-istio-gateway/proxy:test", StreamHost: "kong-istio-gateway-stream.kong-istio-system.svc",
+		},
+	}
+	if err := op.r.SetupWithManager(mgr); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	stopped := false
+	op.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the manager ended with %v", err)
+		}
+	}
+	t.Cleanup(op.stop)
+	return op
+}
+
+// eventually waits until check returns nil; it fails the test with check's last error.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	var last error
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 20*time.Second, true, func(context.Context) (bool, error) {
+		last = check()
+		return last == nil, nil
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", what, last)
+	}
+}
+
+func namespace(t *testing.T, labels map[string]string) string {
+	t.Helper()
+	ns := &corev1.Namespace{}
+	ns.GenerateName, ns.Labels = "gw-", labels
+	must(t, kube.Create(t.Context(), ns))
+	return ns.Name
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func get(t *testing.T, key types.NamespacedName, into client.Object) error {
+	t.Helper()
+	return kube.Get(t.Context(), key, into)
+}
+
+// settle plays the controllers that envtest lacks: it makes the Deployment complete, gives the Service an address, and
+// creates one ready pod with or without a sidecar.
+func settle(t *testing.T, key types.NamespacedName) {
+	t.Helper()
+	d := &appsv1.Deployment{}
+	eventually(t, "Deployment exists", func() error {
+		return get(t, types.NamespacedName{Namespace: key.Namespace, Name: key.Name + "-blue"}, d)
+	})
+	settlePod(t, key, d)
+	n := *d.Spec.Replicas
+	d.Status = appsv1.DeploymentStatus{
+		ObservedGeneration: d.Generation, Replicas: n, UpdatedReplicas: n, ReadyReplicas: n, AvailableReplicas: n,
+	}
+	must(t, kube.Status().Update(t.Context(), d))
+	s := &corev1.Service{}
+	must(t, get(t, key, s))
+	s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "192.0.2.10"}}
+	must(t, kube.Status().Update(t.Context(), s))
+}
+
+func settlePod(t *testing.T, key types.NamespacedName, d *appsv1.Deployment) {
+	t.Helper()
+	pod := &corev1.Pod{}
+	pod.Name, pod.Namespace = d.Name+"-0", key.Namespace
+	pod.Labels, pod.Annotations = d.Spec.Template.Labels, d.Spec.Template.Annotations
+	pod.Spec = *d.Spec.Template.Spec.DeepCopy()
+	pod.Spec.Volumes, pod.Spec.Containers[0].VolumeMounts = nil, nil
+	meshed := pod.Labels["sidecar.istio.io/inject"] == "true"
+	if meshed {
+		always := corev1.ContainerRestartPolicyAlways
+		pod.Spec.InitContainers = append(pod.Spec.InitContainers, corev1.Container{Name: "istio-proxy", Image: "proxyv2", RestartPolicy: &always})
+	}
+	must(t, kube.Create(t.Context(), pod))
+	pod.Status.Phase = corev1.PodRunning
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	if meshed {
+		pod.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "istio-proxy", Ready: true}}
+	}
+	must(t, kube.Status().Update(t.Context(), pod))
+}
