@@ -56,8 +56,8 @@ func (d *Decoder) decodeChunks(in []byte) (data []byte, n int, f fault) {
 			n += len(data)
 			// Take the line end along, so that a complete chunk needs no further call.
 			for n < len(in) && (d.state == chunkDataCR || d.state == chunkDataLF) {
-				if f = d.dataEnd(in[n]); f != faultNone {
-					return data, n, f
+				if d.dataEnd(in[n]) != faultNone {
+					break // The next call says so, once the data was taken.
 				}
 				n++
 			}
@@ -132,7 +132,7 @@ func (d *Decoder) sizeByte(c byte) fault {
 	case c == '\r':
 		d.state = chunkLF
 	case c == ';':
-		d.state = chunkName
+		d.state = chunkNameStart
 	case c == ' ' || c == '\t':
 		d.state = chunkBlank
 	default:
