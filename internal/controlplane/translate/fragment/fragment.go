@@ -4,6 +4,7 @@ package fragment
 
 import (
 	"cmp"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -91,7 +92,7 @@ type Problem struct {
 func (p Problem) Compare(other Problem) int {
 	return cmp.Or(
 		p.Object.Compare(other.Object), cmp.Compare(p.Field, other.Field),
-		cmp.Compare(p.Reason, other.Reason), cmp.Compare(p.Message, other.Message),
+		cmp.Compare(p.Reason, other.Reason), cmp.Compare(p.Message, other.Message), cmp.Compare(p.Fix, other.Fix),
 	)
 }
 
@@ -141,12 +142,19 @@ type Backend struct {
 	Addresses []string
 }
 
-// Compare orders backends by namespace, service and port.
+// Compare orders backends by namespace, service and port, then by what else
+// tells them apart.
 func (b Backend) Compare(other Backend) int {
 	return cmp.Or(
 		cmp.Compare(b.Namespace, other.Namespace), cmp.Compare(b.Service, other.Service),
-		cmp.Compare(b.Port, other.Port), cmp.Compare(b.PortName, other.PortName),
+		cmp.Compare(b.Port, other.Port), cmp.Compare(other.Protocol, b.Protocol), cmp.Compare(b.ExternalName, other.ExternalName),
+		slices.Compare(b.Addresses, other.Addresses),
 	)
+}
+
+// SamePort reports whether both are the same port of the same Service.
+func (b Backend) SamePort(other Backend) bool {
+	return b.Namespace == other.Namespace && b.Service == other.Service && b.Port == other.Port
 }
 
 // Result is what the translation of one unit yields.

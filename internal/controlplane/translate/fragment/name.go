@@ -5,21 +5,15 @@ package fragment
 import (
 	"strings"
 
-	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
-// namespaceID is the namespace of the ids that Kong and decK derive from the
-// natural keys of declarative entities.
-var namespaceID = uuid.MustParse("fd02801f-0957-4a15-a55a-c8d9606f30b5")
-
 // ID returns the id of an entity: the version 5 UUID of its natural key, within
 // its kind.
-func ID(kind entity.Kind, key string) entity.ID {
-	return entity.ID(uuid.NewSHA1(uuid.NewSHA1(namespaceID, []byte(kind)), []byte(key)).String())
-}
+func ID(kind entity.Kind, key string) entity.ID { return entity.NewID(string(kind), key) }
 
 // ManagedTag is on every entity made from a Kubernetes object.
 const ManagedTag = "managed-by-ingress-controller"
@@ -76,6 +70,8 @@ func ObjectOf(tags []string) (r ObjectRef, ok bool) {
 			r.Kind = v
 		case "k8s-group":
 			r.Group = v
+		case "k8s-uid":
+			r.UID = types.UID(v)
 		case "k8s-version":
 			r.Version = v
 		}

@@ -47,6 +47,9 @@ func (s Settings) Owns(annotations map[string]string, specClass *string) bool {
 type Refs interface {
 	// Settings returns the gateway's settings.
 	Settings() Settings
+	// Check returns what is wrong with an entity on its own. It depends on
+	// nothing but the entity.
+	Check(entity.Entity) []entity.Problem
 	// Service returns a Service.
 	Service(namespace, name string) *corev1.Service
 	// EndpointSlices returns a Service's EndpointSlices, sorted by name.

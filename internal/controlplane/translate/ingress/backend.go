@@ -57,8 +57,15 @@ func (b *backend) entities() {
 	tags := fragment.Tags(b.ref, annotations)
 	b.service = &entity.Service{ID: fragment.ID(entity.KindService, name), Name: name, Host: host, Tags: tags}
 	b.upstream = &entity.Upstream{ID: fragment.ID(entity.KindUpstream, host), Name: host, Tags: tags}
+	plainService, plainUpstream := *b.service, *b.upstream
 	for _, p := range annotateService(b.service, b.upstream, annotations) {
 		b.result.Report(b.ref, p.field, fragment.ReasonAnnotationIgnored, p.message, p.fix)
+	}
+	if problems := append(b.refs.Check(b.service), b.refs.Check(b.upstream)...); len(problems) > 0 {
+		p := problems[0]
+		b.result.Report(b.ref, "metadata.annotations", fragment.ReasonAnnotationIgnored,
+			fmt.Sprintf("%s: %s; the Service's annotations are ignored", p.Field, p.Message), "correct the annotation")
+		b.service, b.upstream = &plainService, &plainUpstream
 	}
 	b.facts.Service = b.service.ID
 }

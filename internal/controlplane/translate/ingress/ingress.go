@@ -125,7 +125,7 @@ func (t *translation) route(g *group) {
 	if g.host != "" {
 		r.Hosts = []string{g.host}
 	}
-	t.annotate(r)
+	t.annotate(r, g.field)
 }
 
 // newRoute adds a route with the defaults of Kong's ingress controller, or nil
@@ -158,14 +158,20 @@ func (t *translation) newRoute(name string, backend fragment.BackendKey, field s
 	return r
 }
 
-// annotate applies the Ingress's annotations to a route.
-func (t *translation) annotate(r *entity.Route) {
+// annotate applies the Ingress's annotations to a route and checks the outcome.
+// A route that cannot be served makes the whole version of the Ingress invalid.
+func (t *translation) annotate(r *entity.Route, field string) {
 	for _, p := range annotateRoute(r, t.ing.Annotations) {
 		if !t.reported {
 			t.result.Report(t.ref, p.field, fragment.ReasonAnnotationIgnored, p.message, p.fix)
 		}
 	}
 	t.reported = true
+	for _, p := range t.refs.Check(r) {
+		t.result.Invalid = true
+		t.result.Report(t.ref, field, fragment.ReasonRouteInvalid,
+			fmt.Sprintf("the Kong route %s is not valid: %s: %s", r.Name, p.Field, p.Message), "correct the path, host or annotation")
+	}
 }
 
 // defaultBackend adds the route of spec.defaultBackend. Only the oldest Ingress
@@ -192,7 +198,7 @@ func (t *translation) defaultBackend() {
 		return
 	}
 	r.Paths = []string{"/"}
-	t.annotate(r)
+	t.annotate(r, field)
 }
 
 // plugins attaches the annotated plugins to every route.

@@ -81,6 +81,11 @@ func (t *consumerTranslation) credentials() {
 		credential.Consumer = &entity.Ref{ID: t.id}
 		credential.ID = fragment.ID(entity.KindCredential, strings.Join(
 			[]string{credential.Type, t.object.Namespace, name, string(t.id)}, "/"))
+		if problems := t.refs.Check(credential); len(problems) > 0 {
+			t.result.Report(t.ref, field, fragment.ReasonCredentialInvalid,
+				fmt.Sprintf("Secret %s: %s: %s", name, problems[0].Field, problems[0].Message), "correct the Secret's data")
+			continue
+		}
 		t.result.Entities = append(t.result.Entities, credential)
 	}
 }

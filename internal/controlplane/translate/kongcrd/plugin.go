@@ -10,20 +10,12 @@ import (
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 	"github.com/kong/kong-istio-gateway/internal/entity"
-	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 )
 
 const (
 	kindPlugin        = "KongPlugin"
 	kindClusterPlugin = "KongClusterPlugin"
 )
-
-// Schemas knows the plugins that the gateway can run.
-type Schemas interface {
-	// CheckPlugin checks a sparse configuration. known is false for a plugin
-	// that the gateway does not have.
-	CheckPlugin(name string, config map[string]any) (known bool, violations []schema.Violation)
-}
 
 // PluginOwner returns the unit of a KongPlugin, or with an empty namespace of a
 // KongClusterPlugin.
@@ -68,7 +60,7 @@ type patch struct {
 }
 
 // TranslatePlugin returns the template of a KongPlugin as the result's facts.
-func TranslatePlugin(p *kongv1.KongPlugin, schemas Schemas, refs fragment.Refs) fragment.Result {
+func TranslatePlugin(p *kongv1.KongPlugin, refs fragment.Refs) fragment.Result {
 	s := source{
 		ref: PluginRef(p), annotations: p.Annotations, plugin: p.PluginName, config: p.Config.Raw,
 		protocols: p.Protocols, disabled: p.Disabled, instanceName: p.InstanceName,
@@ -84,13 +76,13 @@ func TranslatePlugin(p *kongv1.KongPlugin, schemas Schemas, refs fragment.Refs) 
 	if p.Ordering != nil {
 		s.ordering = &entity.PluginOrdering{Before: p.Ordering.Before, After: p.Ordering.After}
 	}
-	return s.translate(schemas, refs)
+	return s.translate(refs)
 }
 
 // TranslateClusterPlugin returns the template of a KongClusterPlugin as the
 // result's facts. One that is not of the gateway's class cannot be used, and
 // nothing is said about it but to those who refer to it.
-func TranslateClusterPlugin(p *kongv1.KongClusterPlugin, schemas Schemas, refs fragment.Refs) fragment.Result {
+func TranslateClusterPlugin(p *kongv1.KongClusterPlugin, refs fragment.Refs) fragment.Result {
 	settings := refs.Settings()
 	if !settings.Owns(p.Annotations, nil) {
 		return fragment.Result{Facts: fragment.PluginFacts{
@@ -113,25 +105,14 @@ func TranslateClusterPlugin(p *kongv1.KongClusterPlugin, schemas Schemas, refs f
 	if p.Ordering != nil {
 		s.ordering = &entity.PluginOrdering{Before: p.Ordering.Before, After: p.Ordering.After}
 	}
-	return s.translate(schemas, refs)
+	return s.translate(refs)
 }
 
 // translate makes the template.
-func (s *source) translate(schemas Schemas, refs fragment.Refs) fragment.Result {
+func (s *source) translate(refs fragment.Refs) fragment.Result {
 	config, bad := s.resolveConfig(refs)
 	if bad != nil {
 		return s.refuse(bad)
-	}
-	known, violations := schemas.CheckPlugin(s.plugin, config)
-	if !known {
-		return s.refuse(&fault{
-			field: "plugin", reason: fragment.ReasonPluginUnknown, invalid: true,
-			message: fmt.Sprintf("the gateway has no plugin %q", s.plugin),
-			fix:     "correct the name; see the list of plugins in the documentation",
-		})
-	}
-	if len(violations) > 0 {
-		return s.refuse(violated(violations))
 	}
 	template := &entity.Plugin{
 		Name: s.plugin, InstanceName: s.instanceName, Config: config, Ordering: s.ordering,
@@ -143,7 +124,15 @@ func (s *source) translate(schemas Schemas, refs fragment.Refs) fragment.Result 
 	if s.disabled {
 		template.Enabled = new(bool)
 	}
-	return fragment.Result{Facts: fragment.PluginFacts{Exists: true, Object: s.ref, Template: template}}
+	checked := *template
+	checked.ID = fragment.ID(entity.KindPlugin, s.ref.String()) // templates have none, entities need one
+	if problems := refs.Check(&checked); len(problems) > 0 {
+		return s.refuse(s.violated(problems))
+	}
+	return fragment.Result{
+		Facts:    fragment.PluginFacts{Exists: true, Object: s.ref, Template: template},
+		Backends: pluginBackends(config, refs),
+	}
 }
 
 // fault is why a plugin object has no usable version. invalid tells a wrong
@@ -162,15 +151,22 @@ func (s *source) refuse(f *fault) fragment.Result {
 	return r
 }
 
-// violated turns schema violations into one fault that names the first field.
-func violated(list []schema.Violation) *fault {
+// violated turns what the schema says into one fault that names the first field.
+func (s *source) violated(list []entity.Problem) *fault {
+	if list[0].Field == "name" {
+		return &fault{
+			field: "plugin", reason: fragment.ReasonPluginUnknown, invalid: true,
+			message: fmt.Sprintf("the gateway has no plugin %q", s.plugin),
+			fix:     "correct the name; the documentation lists the plugins",
+		}
+	}
 	texts := make([]string, 0, len(list))
-	for _, v := range list {
-		texts = append(texts, "config."+v.String())
+	for _, p := range list {
+		texts = append(texts, p.Field+": "+p.Message)
 	}
 	return &fault{
-		field: "config." + list[0].Path, reason: fragment.ReasonPluginConfigInvalid, invalid: true,
+		field: list[0].Field, reason: fragment.ReasonPluginConfigInvalid, invalid: true,
 		message: "plugin failed schema validation: " + strings.Join(texts, "; "),
-		fix:     "correct the configuration",
+		fix:     "correct the field",
 	}
 }

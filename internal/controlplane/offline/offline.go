@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package offline translates manifests without a cluster: what a gateway would
+// run if exactly these objects existed.
+package offline
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
+	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	netv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/types"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
+)
+
+// Scheme returns the kinds that translation reads.
+func Scheme() (*runtime.Scheme, error) {
+	s := runtime.NewScheme()
+	err := errors.Join(
+		corev1.AddToScheme(s), netv1.AddToScheme(s), discoveryv1.AddToScheme(s),
+		kongv1.AddToScheme(s), kongv1beta1.AddToScheme(s), gatewayv1beta1.Install(s),
+	)
+	return s, err
+}
+
+// Decode reads a stream of YAML or JSON documents. Objects of kinds that
+// translation does not read are returned in skipped, as "kind name".
+func Decode(r io.Reader) (objects []client.Object, skipped []string, err error) {
+	scheme, err := Scheme()
+	if err != nil {
+		return nil, nil, err
+	}
+	decoder := serializer.NewCodecFactory(scheme).UniversalDeserializer()
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(r))
+	for n := 1; ; n++ {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return objects, skipped, nil
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("document %d: %w", n, err)
+		}
+		if len(bytes.TrimSpace(document)) == 0 {
+			continue
+		}
+		decoded, kind, err := decoder.Decode(document, nil, nil)
+		switch {
+		case runtime.IsNotRegisteredError(err):
+			skipped = append(skipped, kind.Kind)
+			continue
+		case runtime.IsMissingKind(err):
+			continue // a document of comments
+		case err != nil:
+			return nil, nil, fmt.Errorf("document %d: %w", n, err)
+		}
+		o, ok := decoded.(client.Object)
+		if !ok {
+			return nil, nil, fmt.Errorf("document %d: kind %s is not an object; write each item as a document of its own", n, kind.Kind)
+		}
+		if _, known := store.KeyOf(o); !known {
+			skipped = append(skipped, kind.Kind)
+			continue
+		}
+		objects = append(objects, namespaced(o))
+	}
+}
+
+// namespaced gives objects without a namespace the default one, as kubectl
+// does, and fills what the API server would.
+func namespaced(o client.Object) client.Object {
+	switch o := o.(type) {
+	case *netv1.IngressClass, *kongv1.KongClusterPlugin:
+		o.SetNamespace("")
+		return o
+	case *corev1.Secret:
+		for k, v := range o.StringData {
+			if o.Data == nil {
+				o.Data = make(map[string][]byte)
+			}
+			o.Data[k] = []byte(v)
+		}
+		o.StringData = nil
+	}
+	if o.GetNamespace() == "" {
+		o.SetNamespace("default")
+	}
+	return o
+}
+
+// Result is the outcome of Translate.
+type Result struct {
+	// Set holds all entities, each kind sorted by name and id.
+	Set      *entity.Set
+	Problems []fragment.Problem
+	Backends []fragment.Backend
+}
+
+// Translate returns what a gateway with these settings would run.
+func Translate(objects []client.Object, settings fragment.Settings, schemas entity.SchemaSet) *Result {
+	s := store.New(schemas)
+	secrets := make(map[types.NamespacedName]*corev1.Secret)
+	for _, o := range objects {
+		if secret, ok := o.(*corev1.Secret); ok {
+			secrets[client.ObjectKeyFromObject(secret)] = secret
+			continue
+		}
+		s.Set(o)
+	}
+	s.SetGateway(types.NamespacedName{Name: "offline"}, settings)
+	units := make(map[fragment.Owner][]entity.Entity)
+	var summary store.Summary
+	for {
+		for _, d := range s.Deliver() {
+			for _, f := range d.Changed {
+				units[f.Owner] = f.Entities
+			}
+			for _, o := range d.Removed {
+				delete(units, o)
+			}
+			summary = d.Summary
+		}
+		wanted := s.WantedSecrets()
+		if len(wanted) == 0 {
+			break
+		}
+		for _, w := range wanted {
+			s.AnswerSecret(w, secrets[types.NamespacedName{Namespace: w.Namespace, Name: w.Name}])
+		}
+	}
+	return &Result{Set: collect(units), Problems: summary.Problems, Backends: summary.Backends}
+}
+
+// collect puts the entities of all units into a set, in an order that does not
+// depend on how they came about.
+func collect(units map[fragment.Owner][]entity.Entity) *entity.Set {
+	var all []entity.Entity
+	for _, o := range slices.SortedFunc(maps.Keys(units), fragment.Owner.Compare) {
+		all = append(all, units[o]...)
+	}
+	slices.SortStableFunc(all, func(a, b entity.Entity) int { return strings.Compare(sortName(a), sortName(b)) })
+	set := new(entity.Set)
+	for _, e := range all {
+		set.Add(e)
+	}
+	return set
+}
+
+// sortName orders entities for people who read the file.
+func sortName(e entity.Entity) string {
+	switch e := e.(type) {
+	case *entity.Service:
+		return e.Name
+	case *entity.Route:
+		return e.Name
+	case *entity.Upstream:
+		return e.Name
+	case *entity.Target:
+		return e.Target
+	case *entity.Plugin:
+		return e.Name
+	case *entity.Consumer:
+		return e.Username
+	case *entity.ConsumerGroup:
+		return e.Name
+	case *entity.Credential:
+		return e.Type
+	case *entity.SNI:
+		return e.Name
+	}
+	return ""
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+)
+
+// Delivery is what changed for one gateway.
+type Delivery struct {
+	Gateway types.NamespacedName
+	// Changed are the units with new entities, each as a whole; Removed those
+	// that have none any more. Both are sorted by owner.
+	Changed []fragment.Fragment
+	Removed []fragment.Owner
+	// States are those of the route objects, plugins, consumers and groups that
+	// were looked at since the last call, sorted by owner.
+	States []ObjectState
+	// Summary is the gateway's current one; SummaryChanged tells whether it
+	// differs from that of the last delivery.
+	Summary        Summary
+	SummaryChanged bool
+}
+
+// Deliver translates what has to be translated and returns what changed since
+// the last call, by gateway. Gateways without changes are left out.
+func (s *Store) Deliver() []Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []Delivery
+	for _, key := range slices.SortedFunc(maps.Keys(s.graphs), compareNames) {
+		g := s.graphs[key]
+		g.settle()
+		d := Delivery{Gateway: key}
+		for o := range g.changed {
+			g.deliver(o, &d)
+		}
+		clear(g.changed)
+		for o := range g.summary.touched {
+			g.state(o, &d)
+		}
+		clear(g.summary.touched)
+		slices.SortFunc(d.States, func(a, b ObjectState) int { return a.Owner.Compare(b.Owner) })
+		slices.SortFunc(d.Changed, func(a, b fragment.Fragment) int { return a.Owner.Compare(b.Owner) })
+		slices.SortFunc(d.Removed, fragment.Owner.Compare)
+		d.Summary, d.SummaryChanged = g.summary.get()
+		if len(d.Changed)+len(d.Removed)+len(d.States) > 0 || d.SummaryChanged {
+			list = append(list, d)
+		}
+	}
+	if len(s.secrets.wanted) > 0 {
+		s.notify()
+	}
+	return list
+}
+
+// deliver adds the current state of one unit.
+func (g *graph) deliver(o fragment.Owner, d *Delivery) {
+	n := g.units[o]
+	if n == nil || len(n.result.Entities) == 0 {
+		if _, was := g.delivered[o]; was {
+			delete(g.delivered, o)
+			d.Removed = append(d.Removed, o)
+		}
+		return
+	}
+	g.delivered[o] = struct{}{}
+	f := fragment.Fragment{Owner: o, Entities: n.result.Entities, LastGood: n.lastGood}
+	if n.object != nil {
+		f.Object = fragment.ObjectRef{
+			Kind: string(subjectOf(o).Kind), Namespace: n.object.GetNamespace(), Name: n.object.GetName(), UID: n.object.GetUID(),
+		}
+		f.Generation = n.object.GetGeneration()
+	}
+	d.Changed = append(d.Changed, f)
+}
+
+// ObjectState is how an object with a status of its own does in one gateway.
+type ObjectState struct {
+	Owner fragment.Owner
+	// Object is the newest version, nil when the gateway no longer uses it.
+	Object client.Object
+	// Used is true when the object is part of the configuration: an older
+	// version of it when LastGood is true.
+	Used     bool
+	LastGood bool
+	// Problems are those of this object.
+	Problems []fragment.Problem
+}
+
+// state adds the state of a unit's object.
+func (g *graph) state(o fragment.Owner, d *Delivery) {
+	switch o.Kind {
+	case fragment.OwnerBackend, fragment.OwnerCertificate, fragment.OwnerGlobalPlugin:
+		return
+	}
+	state := ObjectState{Owner: o}
+	if n := g.units[o]; n != nil && !n.pending {
+		state.Object = g.store.objects.byKey[subjectOf(o)]
+		state.LastGood = n.lastGood
+		state.Used = len(n.result.Entities) > 0
+		if facts, ok := n.result.Facts.(fragment.PluginFacts); ok {
+			state.Used = facts.Template != nil
+			if state.Object != nil && !g.mine(state.Object) {
+				state.Object = nil
+			}
+		}
+		for _, p := range n.problems {
+			if p.Object.Kind == string(subjectOf(o).Kind) {
+				state.Problems = append(state.Problems, p)
+			}
+		}
+	}
+	d.States = append(d.States, state)
+}
+
+// mine reports whether a plugin object may be written to: KongPlugins have no
+// class, KongClusterPlugins must be of the gateway's.
+func (g *graph) mine(o client.Object) bool {
+	key, _ := KeyOf(o)
+	return key.Kind == KindKongPlugin || owns(g.settings, o)
+}

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"reflect"
+	"slices"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+)
+
+// graph is one gateway's translation. The store's lock guards it.
+type graph struct {
+	store    *Store
+	settings fragment.Settings
+	units    map[fragment.Owner]*unit
+	readers  map[dependency]map[*unit]struct{}
+	claims   claims
+	restored map[fragment.Owner]restored
+
+	dirty   []*unit
+	orphans []*unit
+	// changed holds the units whose entities changed since the last delivery;
+	// delivered those that have been delivered.
+	changed   map[fragment.Owner]struct{}
+	delivered map[fragment.Owner]struct{}
+	summary   summary
+}
+
+// unit is one translation unit.
+type unit struct {
+	owner   fragment.Owner
+	created time.Time
+	root    bool // exists because of its object
+	isDirty bool
+	running bool
+	gone    bool
+	// pending is true while a Secret that the translation needs is being read;
+	// the result is then that of before, if any.
+	pending bool
+	deps    map[dependency]struct{}
+	result  fragment.Result
+	// problems are the current ones, also while result is an earlier one's.
+	problems []fragment.Problem
+	object   client.Object // the version the result is made from
+	lastGood bool
+	// good is the last version of the object that was valid, and what came of
+	// it.
+	good       client.Object
+	goodResult fragment.Result
+}
+
+func newGraph(s *Store, settings fragment.Settings) *graph {
+	return &graph{
+		store: s, settings: settings,
+		units: make(map[fragment.Owner]*unit), readers: make(map[dependency]map[*unit]struct{}), claims: make(claims),
+		restored: make(map[fragment.Owner]restored),
+		changed:  make(map[fragment.Owner]struct{}), delivered: make(map[fragment.Owner]struct{}),
+		summary: newSummary(),
+	}
+}
+
+// setRoot makes the unit of an object of the gateway's class exist, or not.
+func (g *graph) setRoot(o fragment.Owner, exists bool) {
+	n := g.units[o]
+	switch {
+	case exists && n == nil:
+		n = g.add(o)
+		n.root = true
+	case exists:
+		n.root = true
+		g.mark(n)
+	case n != nil:
+		n.root = false
+		g.orphan(n)
+	}
+}
+
+func (g *graph) add(o fragment.Owner) *unit {
+	n := &unit{owner: o, deps: make(map[dependency]struct{})}
+	g.units[o] = n
+	g.mark(n)
+	if isRoot(o.Kind) {
+		g.touch(dependency{view: viewFacts, unit: o}) // those who looked for it in vain
+	}
+	return n
+}
+
+// need returns another unit, translated.
+func (g *graph) need(o fragment.Owner) *unit {
+	n := g.units[o]
+	if n == nil {
+		n = g.add(o)
+	}
+	g.evaluate(n)
+	return n
+}
+
+func (g *graph) mark(n *unit) {
+	if !n.isDirty && !n.gone {
+		n.isDirty = true
+		g.dirty = append(g.dirty, n)
+	}
+}
+
+// touch marks all units that have looked at d.
+func (g *graph) touch(d dependency) {
+	for n := range g.readers[d] {
+		g.mark(n)
+	}
+}
+
+func (g *graph) markAll() {
+	for _, n := range g.units {
+		g.mark(n)
+	}
+}
+
+// settle translates what has to be translated until nothing changes any more.
+func (g *graph) settle() {
+	for len(g.dirty) > 0 || len(g.orphans) > 0 {
+		for len(g.dirty) > 0 {
+			n := g.dirty[0]
+			g.dirty = g.dirty[1:]
+			g.evaluate(n)
+		}
+		orphans := g.orphans
+		g.orphans = nil
+		for _, n := range orphans {
+			g.collect(n)
+		}
+	}
+	g.dirty = nil
+}
+
+// evaluate translates a unit if it is dirty. Units never depend on themselves:
+// Ingresses refer to backends, certificates and plugins, backends and consumers
+// to plugins, and these to nobody.
+func (g *graph) evaluate(n *unit) {
+	if !n.isDirty || n.running || n.gone {
+		return
+	}
+	n.isDirty, n.running = false, true
+	defer func() { n.running = false }()
+
+	g.store.translations++
+	r := g.recorder(n)
+	subject := r.subject()
+	result := g.translate(n.owner, r)
+	if r.pending {
+		g.await(n, r)
+		return
+	}
+	n.pending = false
+	n.problems = result.Problems
+	n.lastGood = false
+	if result.Invalid {
+		result, subject = g.fallBack(n, r, result, subject)
+	} else {
+		n.good, n.goodResult = subject, result
+	}
+	n.object = subject
+	g.replace(n, r.deps, result)
+}
+
+func (g *graph) recorder(n *unit) *recorder {
+	return &recorder{g: g, self: n.owner, deps: make(map[dependency]struct{}, len(n.deps))}
+}
+
+// await keeps what the unit has until the Secrets it needs have been read.
+func (g *graph) await(n *unit, r *recorder) {
+	n.pending = true
+	for d := range n.deps {
+		r.deps[d] = struct{}{}
+	}
+	g.setDeps(n, r.deps)
+	g.summary.set(n)
+}
+
+// fallBack returns the last good version of an invalid object, made with what
+// it refers to now: what is gone or was revoked is gone for it too. If that
+// does not work either, because a Secret's content is wrong, the last good
+// outcome stays as it was.
+func (g *graph) fallBack(n *unit, r *recorder, bad fragment.Result, now client.Object) (fragment.Result, client.Object) {
+	if now == nil {
+		return bad, now
+	}
+	if n.good != nil && n.good.GetUID() == now.GetUID() {
+		again := g.recorder(n)
+		again.instead = n.good
+		result := g.translate(n.owner, again)
+		for d := range again.deps {
+			r.deps[d] = struct{}{}
+		}
+		n.lastGood = true
+		if !result.Invalid && !again.pending {
+			n.goodResult = result
+		}
+		return n.goodResult, n.good
+	}
+	if old, ok := g.restored[n.owner]; ok && old.uid == now.GetUID() {
+		n.lastGood = true
+		return old.result(n.owner), now
+	}
+	// There is no earlier version: what is invalid is left out.
+	return fragment.Result{Problems: bad.Problems, Claims: nil, Facts: bad.Facts}, now
+}
+
+// replace puts a new result in the place of the old one and marks everyone who
+// has looked at something that is now different.
+func (g *graph) replace(n *unit, deps map[dependency]struct{}, result fragment.Result) {
+	old := n.result
+	n.result = result
+	if s := g.store.objects.byKey[subjectOf(n.owner)]; s != nil {
+		created := s.GetCreationTimestamp().Time
+		if !created.Equal(n.created) {
+			g.setClaims(n, old.Claims, nil)
+			old.Claims = nil
+			n.created = created
+		}
+	}
+	g.setDeps(n, deps)
+	g.setClaims(n, old.Claims, result.Claims)
+	if !reflect.DeepEqual(old.Facts, result.Facts) {
+		g.touch(dependency{view: viewFacts, unit: n.owner})
+	}
+	if !reflect.DeepEqual(old.Entities, result.Entities) {
+		g.changed[n.owner] = struct{}{}
+	}
+	g.summary.set(n)
+}
+
+// setDeps records what the unit looked at and lets go of what it no longer
+// looks at.
+func (g *graph) setDeps(n *unit, deps map[dependency]struct{}) {
+	for d := range deps {
+		if _, had := n.deps[d]; had {
+			continue
+		}
+		if g.readers[d] == nil {
+			g.readers[d] = make(map[*unit]struct{})
+		}
+		g.readers[d][n] = struct{}{}
+		if d.object.Kind == KindSecret {
+			g.store.secrets.want(d.object)
+		}
+	}
+	for d := range n.deps {
+		if _, has := deps[d]; !has {
+			g.unread(n, d)
+		}
+	}
+	n.deps = deps
+}
+
+func (g *graph) unread(n *unit, d dependency) {
+	delete(g.readers[d], n)
+	if len(g.readers[d]) > 0 {
+		return
+	}
+	delete(g.readers, d)
+	switch {
+	case d.object.Kind == KindSecret:
+		g.store.unreadSecret(d)
+	case d.view == viewFacts:
+		if other := g.units[d.unit]; other != nil {
+			g.orphan(other)
+		}
+	}
+}
+
+// setClaims replaces a unit's claims.
+func (g *graph) setClaims(n *unit, old, now []fragment.Claim) {
+	if slices.Equal(old, now) {
+		return
+	}
+	for _, c := range old {
+		if !slices.Contains(now, c) {
+			g.touchClaim(keyOfClaim(c), g.claims.remove(keyOfClaim(c), n.claimant(c)))
+		}
+	}
+	for _, c := range now {
+		if !slices.Contains(old, c) {
+			g.touchClaim(keyOfClaim(c), g.claims.add(keyOfClaim(c), n.claimant(c)))
+		}
+	}
+}
+
+func (n *unit) claimant(c fragment.Claim) fragment.Claimant {
+	return fragment.Claimant{Owner: n.owner, Created: n.created, Data: c.Data}
+}
+
+func (g *graph) touchClaim(key claimKey, c claimChange) {
+	if c.all {
+		g.touch(dependency{view: viewClaimAll, claim: key})
+	}
+	if c.first {
+		g.touch(dependency{view: viewClaimFirst, claim: key})
+	}
+	if c.any {
+		g.touch(dependency{view: viewClaimAny, claim: key})
+	}
+}
+
+// orphan has a unit looked at again once everything is translated: nobody may
+// refer to it any more.
+func (g *graph) orphan(n *unit) { g.orphans = append(g.orphans, n) }
+
+// collect removes a unit that has no reason to exist.
+func (g *graph) collect(n *unit) {
+	if n.gone || n.root || (!isRoot(n.owner.Kind) && len(g.readers[dependency{view: viewFacts, unit: n.owner}]) > 0) {
+		return
+	}
+	n.gone = true
+	delete(g.units, n.owner)
+	g.setClaims(n, n.result.Claims, nil)
+	g.setDeps(n, nil)
+	if n.result.Facts != nil {
+		g.touch(dependency{view: viewFacts, unit: n.owner})
+	}
+	if len(n.result.Entities) > 0 {
+		g.changed[n.owner] = struct{}{}
+	}
+	g.summary.remove(n.owner)
+}

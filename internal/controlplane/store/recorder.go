@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
+)
+
+// view is what of a thing a unit has looked at.
+type view uint8
+
+const (
+	viewObject view = iota // an object, or the list of a Service's slices
+	viewGrants             // the ReferenceGrants of a namespace
+	viewFacts              // another unit's facts
+	viewClaimFirst
+	viewClaimAny
+	viewClaimAll
+)
+
+// dependency is one thing that a unit has looked at. Only the fields of its
+// view are set.
+type dependency struct {
+	view   view
+	object Key
+	unit   fragment.Owner
+	claim  claimKey
+}
+
+// recorder answers one translation's questions and remembers them.
+type recorder struct {
+	g    *graph
+	self fragment.Owner
+	deps map[dependency]struct{}
+	// pending is true when a Secret was asked for that is still being read.
+	pending bool
+	// instead replaces the unit's own object by its last good version.
+	instead client.Object
+}
+
+func (r *recorder) record(d dependency) { r.deps[d] = struct{}{} }
+
+// object returns an object, nil if it does not exist.
+func (r *recorder) object(key Key) client.Object {
+	r.record(dependency{view: viewObject, object: key})
+	if r.instead != nil && key == subjectOf(r.self) {
+		return r.instead
+	}
+	return r.g.store.objects.byKey[key]
+}
+
+// Settings implements fragment.Refs. All units are translated again when the
+// settings change, so that it is not recorded.
+func (r *recorder) Settings() fragment.Settings { return r.g.settings }
+
+// Service implements fragment.Refs.
+func (r *recorder) Service(namespace, name string) *corev1.Service {
+	s, _ := r.object(Key{KindService, namespace, name}).(*corev1.Service)
+	return s
+}
+
+// EndpointSlices implements fragment.Refs.
+func (r *recorder) EndpointSlices(namespace, service string) []*discoveryv1.EndpointSlice {
+	r.record(dependency{view: viewObject, object: Key{KindEndpointSlice, namespace, service}})
+	return r.g.store.objects.endpointSlices(namespace, service)
+}
+
+// Secret implements fragment.Refs. A Secret that was not read yet is asked for,
+// and the translation's outcome is not used.
+func (r *recorder) Secret(namespace, name string) *corev1.Secret {
+	key := Key{KindSecret, namespace, name}
+	if r.instead != nil && key == subjectOf(r.self) {
+		r.record(dependency{view: viewObject, object: key})
+		s, _ := r.instead.(*corev1.Secret)
+		return s
+	}
+	r.record(dependency{view: viewObject, object: key})
+	secret, known := r.g.store.secrets.get(key)
+	if !known {
+		r.pending = true
+	}
+	return secret
+}
+
+// Granted implements fragment.Refs.
+func (r *recorder) Granted(from fragment.GrantFrom, to fragment.GrantTo) bool {
+	r.record(dependency{view: viewGrants, object: Key{KindReferenceGrant, to.Namespace, ""}})
+	for _, grant := range r.g.store.objects.grants[to.Namespace] {
+		fromOK := slices.ContainsFunc(grant.Spec.From, func(f gatewayv1beta1.ReferenceGrantFrom) bool {
+			return string(f.Group) == from.Group && string(f.Kind) == from.Kind && string(f.Namespace) == from.Namespace
+		})
+		toOK := slices.ContainsFunc(grant.Spec.To, func(t gatewayv1beta1.ReferenceGrantTo) bool {
+			return string(t.Group) == to.Group && string(t.Kind) == to.Kind && (t.Name == nil || string(*t.Name) == to.Name)
+		})
+		if fromOK && toOK {
+			return true
+		}
+	}
+	return false
+}
+
+// facts returns another unit's facts, translating it first if need be.
+func (r *recorder) facts(o fragment.Owner) any {
+	r.record(dependency{view: viewFacts, unit: o})
+	n := r.g.need(o)
+	if n.pending && n.result.Facts == nil {
+		r.pending = true
+	}
+	return n.result.Facts
+}
+
+// Backend implements fragment.Refs.
+func (r *recorder) Backend(key fragment.BackendKey) fragment.BackendFacts {
+	f, _ := r.facts(key.Owner()).(fragment.BackendFacts)
+	return f
+}
+
+// Certificate implements fragment.Refs.
+func (r *recorder) Certificate(namespace, secret string) fragment.CertificateFacts {
+	f, _ := r.facts(fragment.Owner{Kind: fragment.OwnerCertificate, Namespace: namespace, Name: secret}).(fragment.CertificateFacts)
+	return f
+}
+
+// Plugin implements fragment.Refs.
+func (r *recorder) Plugin(namespace, name string) fragment.PluginFacts {
+	f, _ := r.facts(fragment.Owner{Kind: fragment.OwnerPlugin, Namespace: namespace, Name: name}).(fragment.PluginFacts)
+	return f
+}
+
+// ConsumerGroup implements fragment.Refs.
+func (r *recorder) ConsumerGroup(namespace, name string) fragment.GroupFacts {
+	owner := fragment.Owner{Kind: fragment.OwnerConsumerGroup, Namespace: namespace, Name: name}
+	r.record(dependency{view: viewFacts, unit: owner})
+	n := r.g.units[owner]
+	if n == nil {
+		return fragment.GroupFacts{}
+	}
+	r.g.evaluate(n)
+	f, _ := n.result.Facts.(fragment.GroupFacts)
+	return f
+}
+
+// First implements fragment.Refs.
+func (r *recorder) First(c fragment.Claim) (fragment.Claimant, bool) {
+	key := keyOfClaim(c)
+	r.record(dependency{view: viewClaimFirst, claim: key})
+	if list := r.g.claims[key]; len(list) > 0 {
+		return list[0], true
+	}
+	return fragment.Claimant{}, false
+}
+
+// Claimed implements fragment.Refs.
+func (r *recorder) Claimed(c fragment.Claim) bool {
+	key := keyOfClaim(c)
+	r.record(dependency{view: viewClaimAny, claim: key})
+	return len(r.g.claims[key]) > 0
+}
+
+// Claimants implements fragment.Refs.
+func (r *recorder) Claimants(c fragment.Claim) []fragment.Claimant {
+	key := keyOfClaim(c)
+	r.record(dependency{view: viewClaimAll, claim: key})
+	return slices.Clone(r.g.claims[key])
+}
+
+// subject returns the current version of the unit's own object, which is
+// recorded by the translation itself.
+func (r *recorder) subject() client.Object {
+	key := subjectOf(r.self)
+	if key.Kind == KindSecret {
+		if s, _ := r.g.store.secrets.get(key); s != nil {
+			return s
+		}
+		return nil
+	}
+	return r.g.store.objects.byKey[key]
+}
+
+// Check implements fragment.Refs.
+func (r *recorder) Check(e entity.Entity) []entity.Problem {
+	return entity.CheckEntity(e, r.g.store.schemas)
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"strings"
+	"sync"
+
+	netv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
+)
+
+// Store keeps objects and translates them for each gateway. It is safe for
+// concurrent use. Objects given to it are shared and must not be changed.
+type Store struct {
+	schemas entity.SchemaSet
+	wake    chan struct{}
+
+	mu           sync.Mutex
+	objects      objects
+	secrets      secrets
+	graphs       map[types.NamespacedName]*graph
+	translations uint64
+}
+
+// New returns an empty store. schemas are the plugins that gateways can run.
+func New(schemas entity.SchemaSet) *Store {
+	return &Store{
+		schemas: schemas, wake: make(chan struct{}, 1),
+		objects: newObjects(), secrets: newSecrets(), graphs: make(map[types.NamespacedName]*graph),
+	}
+}
+
+// Wake receives when there may be something to deliver, or a Secret to read.
+func (s *Store) Wake() <-chan struct{} { return s.wake }
+
+func (s *Store) notify() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Set adds or replaces an object. Versions that differ in nothing that matters
+// change nothing. Secrets are not given here: see WantedSecrets.
+func (s *Store) Set(o client.Object) {
+	key, ok := KeyOf(o)
+	if !ok || key.Kind == KindSecret {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.objects.byKey[key]
+	s.objects.byKey[key] = o
+	if old != nil && sameForTranslation(old, o) {
+		return
+	}
+	if old != nil {
+		s.objects.index(old, false)
+	}
+	s.objects.index(o, true)
+	s.changed(key, old, o)
+}
+
+// Delete removes an object, given in any version.
+func (s *Store) Delete(o client.Object) {
+	key, ok := KeyOf(o)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remove(key)
+}
+
+// Forget removes all objects of a kind: its CRD is gone.
+func (s *Store) Forget(kind Kind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range s.objects.byKey {
+		if key.Kind == kind {
+			s.remove(key)
+		}
+	}
+}
+
+func (s *Store) remove(key Key) {
+	old := s.objects.byKey[key]
+	if old == nil {
+		return
+	}
+	delete(s.objects.byKey, key)
+	s.objects.index(old, false)
+	s.changed(key, old, nil)
+}
+
+// changed marks what a change of an object touches. old or now is nil.
+func (s *Store) changed(key Key, old, now client.Object) {
+	if key.Kind == KindIngressClass {
+		s.classChanged(key.Name)
+		return
+	}
+	for _, g := range s.graphs {
+		for _, o := range []client.Object{old, now} {
+			if o == nil {
+				continue
+			}
+			if owner, ok := rootOwner(key, o); ok {
+				g.setRoot(owner, s.rooted(g, owner, key, now))
+			}
+		}
+	}
+	for _, o := range []client.Object{old, now} {
+		switch o := o.(type) {
+		case nil:
+		case *discoveryv1.EndpointSlice:
+			s.touchObject(sliceService(o))
+		default:
+			if key.Kind == KindReferenceGrant {
+				s.touch(dependency{view: viewGrants, object: Key{KindReferenceGrant, key.Namespace, ""}})
+			}
+			s.touchObject(key)
+		}
+	}
+	s.notify()
+}
+
+// rooted reports whether the object's current version, if any, makes the unit
+// exist in the gateway.
+func (s *Store) rooted(g *graph, owner fragment.Owner, key Key, now client.Object) bool {
+	if now == nil {
+		return false
+	}
+	o, ok := rootOwner(key, now)
+	return ok && o == owner && owns(g.settings, now)
+}
+
+func (s *Store) touchObject(key Key) { s.touch(dependency{view: viewObject, object: key}) }
+
+func (s *Store) touch(d dependency) {
+	for _, g := range s.graphs {
+		g.touch(d)
+	}
+	s.notify()
+}
+
+// classChanged looks again whether a class is the default one.
+func (s *Store) classChanged(class string) {
+	for _, g := range s.graphs {
+		if g.settings.Class == class {
+			s.configure(g, g.settings)
+		}
+	}
+}
+
+// SetGateway adds a gateway or changes its settings; DefaultClass is found out
+// by the store.
+func (s *Store) SetGateway(key types.NamespacedName, settings fragment.Settings) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.graphs[key]
+	if g == nil {
+		g = newGraph(s, fragment.Settings{})
+		s.graphs[key] = g
+	}
+	s.configure(g, settings)
+}
+
+// Restore gives a gateway the fragments that a predecessor published, before
+// its first delivery: objects that are invalid by now go on as they were.
+func (s *Store) Restore(key types.NamespacedName, fragments []fragment.Fragment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g := s.graphs[key]; g != nil {
+		g.restore(fragments)
+		g.markAll()
+		s.notify()
+	}
+}
+
+// RemoveGateway forgets a gateway.
+func (s *Store) RemoveGateway(key types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.graphs[key]
+	if g == nil {
+		return
+	}
+	delete(s.graphs, key)
+	for d := range g.readers {
+		if d.object.Kind == KindSecret {
+			s.unreadSecret(d)
+		}
+	}
+}
+
+// configure applies settings: everything is translated again, and the objects
+// of the class are looked for.
+func (s *Store) configure(g *graph, settings fragment.Settings) {
+	settings.DefaultClass = false
+	if class, ok := s.objects.byKey[Key{KindIngressClass, "", settings.Class}].(*netv1.IngressClass); ok {
+		settings.DefaultClass = class.Annotations[fragment.AnnotationDefaultClass] == "true"
+	}
+	if g.settings == settings {
+		return
+	}
+	g.settings = settings
+	g.markAll()
+	for key, o := range s.objects.byKey {
+		if owner, ok := rootOwner(key, o); ok {
+			g.setRoot(owner, owns(settings, o))
+		}
+	}
+	s.notify()
+}
+
+func compareNames(a, b types.NamespacedName) int {
+	if c := strings.Compare(a.Namespace, b.Namespace); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Name, b.Name)
+}
+
+// Translations returns how many units have been translated so far: a measure
+// of the work that changes cost.
+func (s *Store) Translations() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.translations
+}

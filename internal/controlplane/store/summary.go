@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"reflect"
+	"slices"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+)
+
+// Summary is what a gateway's status and its egress scope are made from. Lists
+// are sorted and must not be changed.
+type Summary struct {
+	// AttachedRoutes is the number of route objects, such as Ingresses, of the
+	// gateway's class.
+	AttachedRoutes int32
+	// Problems are those of all objects.
+	Problems []fragment.Problem
+	// Backends are the Service ports that routes send requests to.
+	Backends []fragment.Backend
+	// PendingSecrets is the number of units that wait for a Secret to be read.
+	PendingSecrets int
+}
+
+// summary keeps a Summary up to date, unit by unit.
+type summary struct {
+	problems map[fragment.Owner][]fragment.Problem
+	backends map[fragment.Owner][]fragment.Backend
+	routes   map[fragment.Owner]struct{}
+	pending  map[fragment.Owner]struct{}
+	stale    bool
+	current  Summary
+	// touched are the units whose objects' states may have changed since the
+	// last delivery.
+	touched map[fragment.Owner]struct{}
+}
+
+func newSummary() summary {
+	return summary{
+		problems: make(map[fragment.Owner][]fragment.Problem), backends: make(map[fragment.Owner][]fragment.Backend),
+		routes: make(map[fragment.Owner]struct{}), pending: make(map[fragment.Owner]struct{}), stale: true,
+		touched: make(map[fragment.Owner]struct{}),
+	}
+}
+
+// set takes over what a unit says.
+func (s *summary) set(n *unit) {
+	s.touched[n.owner] = struct{}{}
+	replaceList(s, s.problems, n.owner, n.problems)
+	replaceList(s, s.backends, n.owner, n.result.Backends)
+	replaceMark(s, s.pending, n.owner, n.pending)
+	replaceMark(s, s.routes, n.owner, n.owner.Kind == fragment.OwnerIngress && n.root)
+}
+
+// remove forgets a unit.
+func (s *summary) remove(o fragment.Owner) {
+	s.touched[o] = struct{}{}
+	replaceList(s, s.problems, o, nil)
+	replaceList(s, s.backends, o, nil)
+	replaceMark(s, s.pending, o, false)
+	replaceMark(s, s.routes, o, false)
+}
+
+func replaceList[T any](s *summary, m map[fragment.Owner][]T, o fragment.Owner, list []T) {
+	if reflect.DeepEqual(m[o], list) || len(m[o])+len(list) == 0 {
+		return
+	}
+	s.stale = true
+	if len(list) == 0 {
+		delete(m, o)
+		return
+	}
+	m[o] = list
+}
+
+func replaceMark(s *summary, m map[fragment.Owner]struct{}, o fragment.Owner, on bool) {
+	if _, was := m[o]; was == on {
+		return
+	}
+	s.stale = true
+	if !on {
+		delete(m, o)
+		return
+	}
+	m[o] = struct{}{}
+}
+
+// get returns the summary; changed is true when it differs from the last one.
+func (s *summary) get() (current Summary, changed bool) {
+	if !s.stale {
+		return s.current, false
+	}
+	s.stale = false
+	s.current = Summary{
+		AttachedRoutes: int32(len(s.routes)), // #nosec G115 -- far below 2^31
+		Problems:       slices.Compact(sorted(s.problems, fragment.Problem.Compare)),
+		Backends:       distinct(sorted(s.backends, fragment.Backend.Compare)),
+		PendingSecrets: len(s.pending),
+	}
+	return s.current, true
+}
+
+func sorted[T any](m map[fragment.Owner][]T, compare func(a, b T) int) []T {
+	var all []T
+	for _, list := range m {
+		all = append(all, list...)
+	}
+	slices.SortFunc(all, compare)
+	return all
+}
+
+// distinct drops backends that are referred to more than once: by number and by
+// name, by routes and by plugins. The one that names a protocol stays.
+func distinct(list []fragment.Backend) []fragment.Backend {
+	return slices.CompactFunc(list, fragment.Backend.SamePort)
+}
