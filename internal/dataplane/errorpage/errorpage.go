@@ -39,8 +39,9 @@ func (t Type) ContentType() string {
 	}
 }
 
-// Append appends the body for message to dst. The message is inserted as it
-// is, as Kong does: messages are the gateway's and its plugins' own.
+// Append appends the body for message to dst. Unlike Kong, which inserts the
+// message as it is, it is escaped as the media type asks: a plugin's message
+// may hold what a client sent.
 func (t Type) Append(dst []byte, message, requestID string) []byte {
 	switch t {
 	case Plain:
@@ -50,13 +51,13 @@ func (t Type) Append(dst []byte, message, requestID string) []byte {
 		return append(dst, '\n')
 	case HTML:
 		dst = append(dst, "<!doctype html>\n<html>\n  <head>\n    <meta charset=\"utf-8\">\n    <title>Error</title>\n  </head>\n  <body>\n    <h1>Error</h1>\n    <p>"...)
-		dst = append(dst, message...)
+		dst = appendMarkup(dst, message)
 		dst = append(dst, ".</p>\n    <p>request_id: "...)
 		dst = append(dst, requestID...)
 		return append(dst, "</p>\n  </body>\n</html>\n"...)
 	case XML:
 		dst = append(dst, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<error>\n  <message>"...)
-		dst = append(dst, message...)
+		dst = appendMarkup(dst, message)
 		dst = append(dst, "</message>\n  <requestid>"...)
 		dst = append(dst, requestID...)
 		return append(dst, "</requestid>\n</error>\n"...)
@@ -64,11 +65,44 @@ func (t Type) Append(dst []byte, message, requestID string) []byte {
 		return dst
 	default:
 		dst = append(dst, "{\n  \"message\":\""...)
-		dst = append(dst, message...)
+		dst = appendJSON(dst, message)
 		dst = append(dst, "\",\n  \"request_id\":\""...)
 		dst = append(dst, requestID...)
 		return append(dst, "\"\n}"...)
 	}
+}
+
+func appendMarkup(dst []byte, s string) []byte {
+	for i := range len(s) {
+		switch s[i] {
+		case '<':
+			dst = append(dst, "&lt;"...)
+		case '>':
+			dst = append(dst, "&gt;"...)
+		case '&':
+			dst = append(dst, "&amp;"...)
+		default:
+			dst = append(dst, s[i])
+		}
+	}
+	return dst
+}
+
+func appendJSON(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c == '\n':
+			dst = append(dst, '\\', 'n')
+		case c < 0x20:
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
 }
 
 // Negotiate chooses a type by an Accept header: the entry with the highest

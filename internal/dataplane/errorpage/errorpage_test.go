@@ -57,6 +57,18 @@ func TestAppend(t *testing.T) {
 	}
 }
 
+func TestAppendEscapes(t *testing.T) {
+	for typ, want := range map[Type]string{
+		JSON:  "{\n  \"message\":\"a \\\"b\\\" \\\\ \\n <c>&\",\n  \"request_id\":\"\"\n}",
+		Plain: "a \"b\" \\ \n <c>&\nrequest_id: \n",
+		XML:   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<error>\n  <message>a \"b\" \\ \n &lt;c&gt;&amp;</message>\n  <requestid></requestid>\n</error>\n",
+	} {
+		if got := string(typ.Append(nil, "a \"b\" \\ \n <c>&", "")); got != want {
+			t.Errorf("%v: %q, want %q", typ, got, want)
+		}
+	}
+}
+
 func TestMessage(t *testing.T) {
 	if got := Message(504); got != "The upstream server is timing out" {
 		t.Error(got)

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/kong/kong-istio-gateway/internal/entity"
+	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
+)
+
+const configUsage = "usage: proxy config check FILE | proxy config diff FILE FILE"
+
+// configCommand checks or compares declarative files.
+func configCommand(args []string, out, errs io.Writer) error {
+	switch {
+	case len(args) == 2 && args[0] == "check":
+		if _, err := readDeclarative(args[1], errs); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(out, "%s: valid\n", args[1])
+		return err
+	case len(args) == 3 && args[0] == "diff":
+		return diffDeclarative(args[1], args[2], out, errs)
+	}
+	return errors.New(configUsage)
+}
+
+// readDeclarative decodes a file and writes each problem of it on a line.
+func readDeclarative(path string, errs io.Writer) (*entity.Set, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("declarative config: %w", err)
+	}
+	set, problems := entity.Decode(data, schemas.All())
+	if len(problems) == 0 {
+		return set, nil
+	}
+	for _, p := range problems {
+		fmt.Fprintf(errs, "%s: %s\n", path, p.Error())
+	}
+	fmt.Fprintf(errs, "%s: refused with %d problem(s)\n", path, len(problems))
+	return nil, errReported
+}
+
+func diffDeclarative(a, b string, out, errs io.Writer) error {
+	before, err := readDeclarative(a, errs)
+	if err != nil {
+		return err
+	}
+	after, err := readDeclarative(b, errs)
+	if err != nil {
+		return err
+	}
+	changes := entity.Diff(before, after)
+	for _, c := range changes {
+		fmt.Fprintln(out, c)
+	}
+	if len(changes) > 0 {
+		return errReported
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/kong/kong-istio-gateway/internal/configsync"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
+)
+
+// options are the flags and environment of the process.
+type options struct {
+	version  bool
+	logLevel slog.Level
+
+	declarativeConfig string
+	listen            []engine.ListenSpec
+	statusListen      string
+	settings          engine.Settings
+	accessLog         bool
+
+	gateway           configsync.Gateway
+	controlPlane      string
+	controlPlaneName  string
+	controlPlaneCADir string
+	tokenFile         string
+	snapshotDir       string
+	dataDir           string
+	mesh              string
+	sidecarAdmin      string
+	pod               pod
+
+	drainDelay   time.Duration
+	drainTimeout time.Duration
+}
+
+// pod is what the downward API tells about the pod the process runs in.
+type pod struct{ name, namespace, uid, ip, node string }
+
+const (
+	defaultListen       = "0.0.0.0:8000, 0.0.0.0:8443 ssl"
+	defaultStatusListen = "127.0.0.1:8007"
+)
+
+func parseOptions(args []string, lookup func(string) (string, bool)) (*options, error) {
+	o := &options{}
+	flags := flag.NewFlagSet("proxy", flag.ContinueOnError)
+	env := func(name, fallback string) string {
+		if v, ok := lookup(name); ok {
+			return v
+		}
+		return fallback
+	}
+	var listen, gateway string
+	var drainDelay, drainTimeout int
+	flags.BoolVar(&o.version, "version", false, "print the version and exit")
+	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	flags.StringVar(&o.declarativeConfig, "declarative-config", env("KONG_DECLARATIVE_CONFIG", ""), "Kong declarative file (format 3.0) to run alone with")
+	flags.StringVar(&listen, "proxy-listen", env("KONG_PROXY_LISTEN", defaultListen), "HTTP listeners in Kong's syntax, or off")
+	flags.StringVar(&o.statusListen, "status-listen", env("KONG_STATUS_LISTEN", defaultStatusListen), "address of the Status API, or off")
+	flags.BoolVar(&o.accessLog, "access-log", env("KONG_PROXY_ACCESS_LOG", "off") != "off", "write a line per request to standard output")
+	flags.StringVar(&gateway, "gateway", "", "namespace/name of the KongIstioGateway that this proxy belongs to")
+	flags.StringVar(&o.controlPlane, "control-plane", "", "gRPC target of the control plane")
+	flags.StringVar(&o.controlPlaneName, "control-plane-server-name", "", "name in the control plane's certificate")
+	flags.StringVar(&o.controlPlaneCADir, "control-plane-ca-dir", "", "directory with the control plane's CA bundle")
+	flags.StringVar(&o.tokenFile, "token-file", "", "file with the token to present to the control plane")
+	flags.StringVar(&o.snapshotDir, "snapshot-dir", "", "directory with snapshot shards for a cold start")
+	flags.StringVar(&o.dataDir, "data-dir", "", "directory to keep the last snapshot in")
+	flags.StringVar(&o.mesh, "mesh", "none", "sidecar or none")
+	flags.StringVar(&o.sidecarAdmin, "sidecar-admin", "127.0.0.1:15000", "address of the sidecar's admin interface")
+	flags.IntVar(&drainDelay, "drain-delay-seconds", 0, "how long to go on accepting after SIGTERM")
+	flags.IntVar(&drainTimeout, "drain-timeout-seconds", 4, "how long requests under way may take after that")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	o.drainDelay, o.drainTimeout = time.Duration(drainDelay)*time.Second, time.Duration(drainTimeout)*time.Second
+	o.pod = pod{name: env("POD_NAME", ""), namespace: env("POD_NAMESPACE", ""), uid: env("POD_UID", ""), ip: env("POD_IP", ""), node: env("NODE_NAME", "")}
+	o.gateway.Namespace, o.gateway.Name, _ = strings.Cut(gateway, "/")
+	var err error
+	if o.listen, err = engine.ParseListen(listen); err != nil {
+		return nil, err
+	}
+	if o.settings, err = engine.ReadSettings(lookup); err != nil {
+		return nil, err
+	}
+	return o, o.check()
+}
+
+// check refuses combinations that cannot run.
+func (o *options) check() error {
+	switch {
+	case o.version:
+		return nil
+	case o.declarativeConfig != "" && o.controlPlane != "":
+		return errors.New("--declarative-config and --control-plane exclude each other")
+	case o.declarativeConfig == "" && o.controlPlane == "":
+		return errors.New("give --declarative-config FILE to run alone, or --control-plane TARGET")
+	case o.controlPlane != "" && (o.gateway.Namespace == "" || o.gateway.Name == ""):
+		return errors.New("--control-plane needs --gateway namespace/name")
+	case o.controlPlane != "" && (o.tokenFile == "" || o.controlPlaneCADir == ""):
+		return errors.New("--control-plane needs --token-file and --control-plane-ca-dir")
+	case o.mesh != "none" && o.mesh != "sidecar":
+		return fmt.Errorf("--mesh %q is neither sidecar nor none", o.mesh)
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/dial"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/status"
+	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
+)
+
+// process is the running data plane.
+type process struct {
+	options *options
+	log     *slog.Logger
+	dialer  *dial.Dialer
+	engine  *engine.Engine
+	status  *status.Server
+	access  *engine.AccessLog
+	source  source
+}
+
+// source is where the configuration comes from.
+type source interface {
+	// start applies the first configuration, if there is one yet.
+	start(ctx context.Context) error
+	// run follows changes until ctx ends.
+	run(ctx context.Context) error
+	// ready reports whether what there is to serve is served.
+	ready() bool
+	// describe adds what is known of the source to the Status API's answer.
+	describe() map[string]any
+}
+
+func newProcess(o *options, logger *slog.Logger) (*process, error) {
+	p := &process{options: o, log: logger}
+	resolve, dialer, err := newNetwork()
+	if err != nil {
+		return nil, err
+	}
+	p.dialer = dialer
+	if o.accessLog {
+		p.access = engine.NewAccessLog(os.Stdout)
+	}
+	host := newPluginHost(dialer, logger)
+	p.engine = engine.New(engine.Options{
+		Settings: o.settings,
+		Catalog:  pipeline.NewCatalog(host, schemas.All(), registrations()...),
+		Schemas:  schemas.All(),
+		Dialer:   dialer,
+		Resolve:  resolve,
+		Logger:   logger,
+		Product:  product(),
+
+		AccessLog: p.access,
+	})
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(newCollector(p.engine))
+	p.status = status.New(status.Facts{Ready: p.readiness, Describe: p.describe, Metrics: registry})
+	if o.declarativeConfig != "" {
+		p.source = &file{process: p, path: o.declarativeConfig}
+	} else {
+		p.source, err = newStream(p)
+	}
+	return p, err
+}
+
+func (p *process) readiness() error {
+	if !p.source.ready() {
+		return errors.New("no configuration available yet")
+	}
+	return nil
+}
+
+func (p *process) describe() any {
+	totals := p.engine.Stats().Totals()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	out := map[string]any{
+		"server": map[string]any{
+			"connections_active": p.engine.Connections(),
+			"total_requests":     totals.Requests,
+		},
+		"database": map[string]any{"reachable": true},
+		"memory":   map[string]any{"heap_bytes": memory.HeapAlloc},
+	}
+	for k, v := range p.source.describe() {
+		out[k] = v
+	}
+	return out
+}
+
+// run serves until ctx ends and then drains.
+func (p *process) run(ctx context.Context) error {
+	// Status first: a probe must be able to ask why nothing is served yet.
+	statusErr := make(chan error, 1)
+	if p.options.statusListen != "off" {
+		l, err := net.Listen("tcp", p.options.statusListen)
+		if err != nil {
+			return fmt.Errorf("status_listen: %w", err)
+		}
+		go func() { statusErr <- p.status.Serve(l) }()
+	}
+	if err := p.source.start(ctx); err != nil {
+		return err
+	}
+	if err := p.engine.Listen(ctx, p.options.listen); err != nil {
+		return err
+	}
+	follow, stop := context.WithCancel(context.WithoutCancel(ctx))
+	followed := make(chan error, 1)
+	go func() { followed <- p.source.run(follow) }()
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-statusErr:
+	case failure = <-followed:
+		followed <- failure
+	}
+	p.drain()
+	stop()
+	if err := <-followed; failure == nil && !errors.Is(err, context.Canceled) {
+		failure = err
+	}
+	if errors.Is(failure, http.ErrServerClosed) || errors.Is(failure, context.Canceled) {
+		failure = nil
+	}
+	return failure
+}
+
+// drain ends service: readiness fails first, new connections are taken for a
+// while longer, then requests under way are finished.
+func (p *process) drain() {
+	p.status.Drain()
+	p.engine.AnnounceDrain()
+	p.log.Info("draining", "delay", p.options.drainDelay, "timeout", p.options.drainTimeout)
+	if p.options.drainDelay > 0 {
+		time.Sleep(p.options.drainDelay)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), p.options.drainTimeout)
+	defer cancel()
+	if err := p.engine.Drain(ctx); err != nil {
+		p.log.Warn("requests were cut off after the drain timeout", "timeout", p.options.drainTimeout)
+	}
+	if p.access != nil {
+		p.access.Close()
+	}
+	_ = p.status.Close(ctx)
+}
+
+// file is a declarative file as the source of configuration.
+type file struct {
+	process *process
+	path    string
+	applied atomic.Bool
+}
+
+func (f *file) start(context.Context) error {
+	set, err := readDeclarative(f.path, os.Stderr)
+	if err != nil {
+		return err
+	}
+	if rejected := f.process.engine.Apply(set); len(rejected) > 0 {
+		for _, r := range rejected {
+			fmt.Fprintf(os.Stderr, "%s: %s\n", f.path, r.Error())
+		}
+		return errReported
+	}
+	f.applied.Store(true)
+	return nil
+}
+
+func (f *file) run(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (f *file) ready() bool { return f.applied.Load() }
+
+func (f *file) describe() map[string]any { return nil }

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"errors"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
+)
+
+// errBodyTooLarge says that a body does not fit what its reader needs whole.
+var errBodyTooLarge = errors.New("engine: request body is larger than a plugin can take")
+
+var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
+
+// readBody reads up to limit bytes of the request body into stash. With whole
+// set a longer body is an error; otherwise reading stops there.
+func (ex *exchange) readBody(limit int64, whole bool) error {
+	if whole && ex.conn.req.ContentLength > limit {
+		return errBodyTooLarge
+	}
+	for !ex.readDone && int64(len(ex.stash)) < limit {
+		data, err := ex.nextBody()
+		if err != nil {
+			return err
+		}
+		ex.stash = append(ex.stash, data...)
+	}
+	if whole && (!ex.readDone || int64(len(ex.stash)) > limit) {
+		return errBodyTooLarge
+	}
+	if ex.readDone && !ex.conn.x.BodyReplaced {
+		ex.conn.x.RequestBody, ex.conn.x.BodyComplete = ex.stash, true
+	}
+	return nil
+}
+
+// nextBody returns the next piece of the request body, a view that the next
+// call invalidates. readDone is set with the last piece.
+func (ex *exchange) nextBody() ([]byte, error) {
+	c := ex.conn
+	for {
+		data, n, done, err := ex.decoder.Decode(c.pending)
+		c.pending = c.pending[n:]
+		if err != nil {
+			return nil, err
+		}
+		ex.readDone = done
+		if len(data) > 0 || done {
+			return data, nil
+		}
+		if n > 0 {
+			continue
+		}
+		if err := ex.sendContinue(); err != nil {
+			return nil, err
+		}
+		if err := c.fillBody(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// sendContinue tells a client that waits for it to send its body.
+func (ex *exchange) sendContinue() error {
+	c := ex.conn
+	if !c.req.ExpectContinue {
+		return nil
+	}
+	c.req.ExpectContinue = false
+	c.out = append(c.out, continueLine...)
+	return c.flush()
+}
+
+// upstreamFraming decides how the body goes upstream: with a length when all
+// of it is in memory or the client said how long it is.
+func (ex *exchange) upstreamFraming() (http1.Framing, int64) {
+	x := ex.conn.x
+	switch {
+	case x.BodyReplaced:
+		return http1.BodyLength, int64(len(x.RequestBody))
+	case ex.conn.req.Framing == http1.BodyNone:
+		return http1.BodyNone, -1
+	case ex.readDone:
+		return http1.BodyLength, int64(len(ex.stash))
+	case ex.conn.req.Framing == http1.BodyLength:
+		return http1.BodyLength, ex.conn.req.ContentLength
+	}
+	return http1.BodyChunked, -1
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
+	"github.com/kong/kong-istio-gateway/internal/plugin"
+)
+
+// trusted reports whether the peer is one of trusted_ips.
+func (s *Settings) trusted(peer netip.Addr) bool {
+	peer = peer.Unmap()
+	for _, p := range s.TrustedIPs {
+		if p.Contains(peer) {
+			return true
+		}
+	}
+	return false
+}
+
+// resolveClient fills in who the client is and what it addressed, from the
+// connection and, when its peer is trusted, from forwarded headers.
+func (s *Settings) resolveClient(c *plugin.Client, header *http1.Header, scheme, host string) {
+	c.IP, c.Port = c.Peer.Addr().Unmap(), c.Peer.Port()
+	c.ForwardedScheme, c.ForwardedHost = scheme, host
+	c.ForwardedPort = s.visiblePort(c.Local.Port())
+	if !c.Trusted {
+		return
+	}
+	if ip, port, ok := s.realIP(header); ok {
+		c.IP, c.Port = ip, port
+	}
+	if v, ok := header.Get("X-Forwarded-Proto"); ok && len(v) > 0 {
+		c.ForwardedScheme = view(v)
+	}
+	if v, ok := header.Get("X-Forwarded-Host"); ok && len(v) > 0 {
+		c.ForwardedHost = view(v)
+	}
+	if v, ok := header.Get("X-Forwarded-Port"); ok {
+		if n, err := strconv.ParseUint(view(v), 10, 16); err == nil {
+			c.ForwardedPort = uint16(n)
+		}
+	}
+}
+
+func (s *Settings) visiblePort(local uint16) uint16 {
+	if outer, ok := s.PortMaps[local]; ok {
+		return outer
+	}
+	return local
+}
+
+// realIP reads the client's address from real_ip_header, as nginx's realip
+// module does: the last address, or with real_ip_recursive the last one that
+// is not trusted.
+func (s *Settings) realIP(header *http1.Header) (ip netip.Addr, port uint16, ok bool) {
+	var values [8][]byte
+	lines := header.AppendValues(values[:0], s.RealIPHeader)
+	for i := len(lines) - 1; i >= 0; i-- {
+		line := view(lines[i])
+		for line != "" {
+			var part string
+			if at := strings.LastIndexByte(line, ','); at >= 0 {
+				line, part = line[:at], line[at+1:]
+			} else {
+				line, part = "", line
+			}
+			addr, addrPort, valid := parseAddress(strings.TrimSpace(part))
+			if !valid {
+				return ip, port, ok
+			}
+			ip, port, ok = addr, addrPort, true
+			if !s.RealIPRecursive || !s.trusted(addr) {
+				return ip, port, ok
+			}
+		}
+	}
+	return ip, port, ok
+}
+
+// parseAddress reads an address with an optional port.
+func parseAddress(s string) (netip.Addr, uint16, bool) {
+	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return a.Unmap(), 0, true
+	}
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr().Unmap(), ap.Port(), true
+	}
+	return netip.Addr{}, 0, false
+}

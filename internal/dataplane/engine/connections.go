@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"sync"
+	"time"
+)
+
+// connectionShards keeps adding and removing connections from contending.
+const connectionShards = 32
+
+// connections is the set of open client connections.
+type connections struct {
+	shards [connectionShards]connectionShard
+}
+
+type connectionShard struct {
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	closed bool
+}
+
+func (s *connections) init() {
+	for i := range s.shards {
+		s.shards[i].conns = map[*conn]struct{}{}
+	}
+}
+
+func (s *connections) shard(c *conn) *connectionShard {
+	return &s.shards[c.peer.Port()%connectionShards]
+}
+
+// add registers a connection; it returns false once all were closed.
+func (s *connections) add(c *conn) bool {
+	shard := s.shard(c)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if shard.closed {
+		return false
+	}
+	shard.conns[c] = struct{}{}
+	return true
+}
+
+func (s *connections) remove(c *conn) {
+	shard := s.shard(c)
+	shard.mu.Lock()
+	delete(shard.conns, c)
+	shard.mu.Unlock()
+}
+
+func (s *connections) each(visit func(*conn)) {
+	for i := range s.shards {
+		shard := &s.shards[i]
+		shard.mu.Lock()
+		for c := range shard.conns {
+			visit(c)
+		}
+		shard.mu.Unlock()
+	}
+}
+
+// count returns the number of open connections.
+func (s *connections) count() (n int) {
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
+		n += len(s.shards[i].conns)
+		s.shards[i].mu.Unlock()
+	}
+	return n
+}
+
+// closeIdle lets connections that wait for a request read once more and end.
+func (s *connections) closeIdle() {
+	s.each(func(c *conn) {
+		if c.idle.Load() {
+			_ = c.nc.SetReadDeadline(time.Now().Add(drainGrace))
+		}
+	})
+}
+
+// closeAll closes every connection and refuses new ones.
+func (s *connections) closeAll() {
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
+		s.shards[i].closed = true
+		s.shards[i].mu.Unlock()
+	}
+	s.each(func(c *conn) { _ = c.nc.Close() })
+}

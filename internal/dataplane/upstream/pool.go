@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Dialer opens connections; dataplane/dial implements it.
+type Dialer interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Limits bound the idle connections of one pool.
+type Limits struct {
+	// Idle is how many connections wait for reuse.
+	Idle int
+	// Requests is how many requests one connection carries, 0 for no bound.
+	Requests int
+	// IdleTimeout closes a connection that was not used for so long.
+	IdleTimeout time.Duration
+}
+
+// Key tells pools apart: connections of one pool are interchangeable.
+type Key struct {
+	Address netip.AddrPort
+	// Proto is http or https.
+	Proto string
+	// ServerName and TLSID distinguish TLS settings; TLSID names the client
+	// certificate and verification settings.
+	ServerName, TLSID string
+}
+
+// Pool holds the idle connections of one key. It is safe for concurrent use.
+type Pool struct {
+	key    Key
+	tls    *tls.Config
+	dialer Dialer
+	limits Limits
+	now    func() time.Time
+
+	// generation rises when connections opened earlier must not be used again.
+	generation atomic.Uint64
+	mu         sync.Mutex
+	idle       []*Conn
+	closed     bool
+	users      int
+}
+
+// Get returns an idle connection, or opens one. reused tells which. The
+// deadline of ctx bounds connecting and the TLS handshake.
+func (p *Pool) Get(ctx context.Context) (c *Conn, err error) {
+	if c := p.Reuse(); c != nil {
+		return c, nil
+	}
+	return p.Open(ctx)
+}
+
+// Reuse returns an idle connection that is alive, nil if there is none.
+func (p *Pool) Reuse() *Conn {
+	for {
+		p.mu.Lock()
+		n := len(p.idle)
+		if n == 0 {
+			p.mu.Unlock()
+			return nil
+		}
+		c := p.idle[n-1]
+		p.idle[n-1] = nil
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		if p.usable(c) && c.alive() {
+			return c
+		}
+		_ = c.Close()
+	}
+}
+
+// Open opens a new connection.
+func (p *Pool) Open(ctx context.Context) (*Conn, error) {
+	nc, err := p.dialer.DialContext(ctx, "tcp", p.key.Address.String())
+	if err != nil {
+		return nil, err
+	}
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		_ = nc.Close()
+		return nil, fmt.Errorf("upstream %s: the dialer returned no socket", p.key.Address)
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	if p.tls != nil {
+		secured := tls.Client(nc, p.tls)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			_ = nc.Close()
+			return nil, &HandshakeError{Address: p.key.Address, Err: err}
+		}
+		nc = secured
+	}
+	return newConn(nc, raw, p.key.Address, p, p.now()), nil
+}
+
+// HandshakeError is a failed TLS handshake with an upstream.
+type HandshakeError struct {
+	Address netip.AddrPort
+	Err     error
+}
+
+// Error implements error.
+func (e *HandshakeError) Error() string {
+	return fmt.Sprintf("TLS handshake with upstream %s: %v", e.Address, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *HandshakeError) Unwrap() error { return e.Err }
+
+// Put gives a connection back after an answer was read to its end.
+func (c *Conn) Put() {
+	p := c.pool
+	c.requests++
+	c.idleSince = p.now()
+	if c.R == c.W {
+		c.R, c.W = 0, 0
+	}
+	if !p.usable(c) || p.limits.Requests > 0 && c.requests >= p.limits.Requests {
+		_ = c.Close()
+		return
+	}
+	p.mu.Lock()
+	full := p.closed || len(p.idle) >= p.limits.Idle
+	if !full {
+		p.idle = append(p.idle, c)
+	}
+	p.mu.Unlock()
+	if full {
+		_ = c.Close()
+	}
+}
+
+func (p *Pool) usable(c *Conn) bool {
+	return c.generation == p.generation.Load() &&
+		(p.limits.IdleTimeout <= 0 || p.now().Sub(c.idleSince) < p.limits.IdleTimeout)
+}
+
+// retire makes connections opened until now unfit for reuse and closes the
+// idle ones.
+func (p *Pool) retire() {
+	p.generation.Add(1)
+	p.closeIdle(func(*Conn) bool { return true })
+}
+
+// closeIdle closes the idle connections that which chooses.
+func (p *Pool) closeIdle(which func(*Conn) bool) {
+	p.mu.Lock()
+	var gone []*Conn
+	kept := p.idle[:0]
+	for _, c := range p.idle {
+		if which(c) {
+			gone = append(gone, c)
+		} else {
+			kept = append(kept, c)
+		}
+	}
+	clear(p.idle[len(kept):])
+	p.idle = kept
+	p.mu.Unlock()
+	for _, c := range gone {
+		_ = c.Close()
+	}
+}
