@@ -49,6 +49,9 @@ type Reconciler struct {
 
 // Reconcile is one pass over one gateway. It is re-entrant: it decides from what it reads now, not from what it did.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	if err := r.Kinds.Look(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
 	gw := &v1alpha1.KongIstioGateway{}
 	if err := r.Client.Get(ctx, req.NamespacedName, gw); err != nil {
 		if client.IgnoreNotFound(err) == nil {
@@ -67,6 +70,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	p := makePlan(o, r.Settings)
 	r.tellRoutes(gw, o, p)
+	if p.held != "" && o.deployment != nil {
+		// A starting manager: nothing can be said yet that is truer than what the status says.
+		return ctrl.Result{}, nil
+	}
 	out, applyErr := r.execute(ctx, gw, o, p)
 	statusErr := r.updateStatus(ctx, gw, o, p, out)
 	return ctrl.Result{RequeueAfter: apply.Retry(out.contested, r.Clock.Now())}, errors.Join(applyErr, statusErr)

@@ -61,8 +61,12 @@ func makePlan(o *observed, settings render.Settings) plan {
 		Injectors: o.injectors, Namespace: gw.Namespace, NamespaceLabels: o.namespaceLabels, Running: runningMode(o.deployment),
 	})
 	p.egress = mesh.Scope(o.routes.Backends, p.resolution.Istiod, settings.ClusterDomain)
-	if !o.routes.Synced {
+	switch {
+	case !o.routes.Synced:
 		p.held = "waiting until the control plane has read the routes: the egress scope must name their backends before proxies start"
+		return p
+	case o.caBundle == "":
+		p.held = "waiting until the control plane has its certificate authority: proxies cannot connect without it"
 		return p
 	}
 	objects, err := render.Objects(render.Input{

@@ -67,7 +67,7 @@ func (r *Reconciler) execute(ctx context.Context, gw *v1alpha1.KongIstioGateway,
 	if out.scopeWritten {
 		r.Routes.SetEgress(client.ObjectKeyFromObject(gw), r.egressHashes(o, p))
 	}
-	return out, r.prune(ctx, gw, p.objects)
+	return out, r.prune(ctx, gw, o.served, p.objects)
 }
 
 // egressHashes are empty where no egress scope is kept: connections then live as long as they like.
@@ -119,9 +119,9 @@ func inventory() []client.ObjectList {
 }
 
 // children lists, from the cache, all live objects that carry the gateway's inventory label.
-func (r *Reconciler) children(ctx context.Context, gw *v1alpha1.KongIstioGateway) ([]client.Object, error) {
+func (r *Reconciler) children(ctx context.Context, gw *v1alpha1.KongIstioGateway, served render.IstioKinds) ([]client.Object, error) {
 	lists := inventory()
-	for _, k := range r.Kinds.served() {
+	for _, k := range kindsOf(served) {
 		l := &unstructured.UnstructuredList{}
 		l.SetGroupVersionKind(k.gvk)
 		lists = append(lists, l)
@@ -151,13 +151,14 @@ func (r *Reconciler) children(ctx context.Context, gw *v1alpha1.KongIstioGateway
 	return out, nil
 }
 
-// prune deletes the gateway's objects that the plan no longer holds, and gives up claims on other classes.
-func (r *Reconciler) prune(ctx context.Context, gw *v1alpha1.KongIstioGateway, wanted []render.Object) error {
+// prune deletes the gateway's objects that the plan no longer holds, and gives up claims on other classes. served are
+// the kinds that the plan was made for: objects of a kind that appeared since are none of its business.
+func (r *Reconciler) prune(ctx context.Context, gw *v1alpha1.KongIstioGateway, served render.IstioKinds, wanted []render.Object) error {
 	keep := map[string]bool{}
 	for _, w := range wanted {
 		keep[w.GetKind()+"/"+w.GetName()] = true
 	}
-	existing, err := r.children(ctx, gw)
+	existing, err := r.children(ctx, gw, served)
 	if err != nil {
 		return err
 	}
@@ -274,7 +275,7 @@ func (r *Reconciler) stopPods(ctx context.Context, gw *v1alpha1.KongIstioGateway
 
 // cleanUp deletes the rest of a deleted gateway's objects.
 func (r *Reconciler) cleanUp(ctx context.Context, gw *v1alpha1.KongIstioGateway) error {
-	return r.prune(ctx, gw, nil)
+	return r.prune(ctx, gw, r.Kinds.Served(), nil)
 }
 
 // stable is an error text that is the same each time, so that a condition holding it does not change for ever.

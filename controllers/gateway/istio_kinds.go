@@ -54,6 +54,7 @@ type IstioKinds struct {
 	Handler handler.TypedEventHandler[client.Object, ctrl.Request]
 
 	mu         sync.RWMutex
+	looked     bool
 	watched    map[string]bool
 	controller controller.Controller
 	changes    chan event.GenericEvent
@@ -75,16 +76,39 @@ func (k *IstioKinds) Served() render.IstioKinds {
 	}
 }
 
-func (k *IstioKinds) served() []istioKind {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
+// kindsOf lists the kinds that are served.
+func kindsOf(served render.IstioKinds) []istioKind {
 	var out []istioKind
-	for _, kind := range istioKinds {
-		if k.watched[kind.crd] {
+	for kind, there := range map[istioKind]bool{
+		peerAuthenticationKind: served.PeerAuthentication,
+		destinationRuleKind:    served.DestinationRule,
+		sidecarKind:            served.Sidecar,
+	} {
+		if there {
 			out = append(out, kind)
 		}
 	}
 	return out
+}
+
+// Look makes sure that every kind has been looked for once. Before that, "not served" would only mean "not seen yet",
+// and a starting manager would take policies away.
+func (k *IstioKinds) Look(ctx context.Context) error {
+	k.mu.RLock()
+	looked := k.looked
+	k.mu.RUnlock()
+	if looked {
+		return nil
+	}
+	for _, kind := range istioKinds {
+		if err := k.follow(ctx, kind); err != nil {
+			return err
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.looked = true
+	return nil
 }
 
 // Reconcile starts or stops the informer of one kind; its request names a CustomResourceDefinition.
