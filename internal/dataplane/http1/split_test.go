@@ -52,7 +52,7 @@ func everyCut(n int) []int {
 
 // splits calls check for each way to cut a message of n bytes in two, and for single bytes.
 func splits(n int, check func(cuts []int)) {
-	step := max(1, n/300)
+	step := max(1, n/100)
 	for cut := 0; cut <= n; cut += step {
 		check([]int{cut})
 	}
