@@ -333,7 +333,7 @@ func TestClassClaimPolicy(t *testing.T) {
 	eventually(t, "the policy takes effect", func() error {
 		err := other.Create(t.Context(), gateway("probe", "internal"), client.DryRunAll)
 		if err == nil || !strings.Contains(err.Error(), "may not claim") {
-			return fmt.Errorf("the policy does not refuse yet, but: %v", err)
+			return errors.Join(errors.New("the policy does not refuse yet"), err)
 		}
 		return claimer.Create(t.Context(), gateway("probe", "kong"), client.DryRunAll)
 	})

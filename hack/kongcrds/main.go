@@ -8,6 +8,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -26,14 +27,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: kongcrds <directory>")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1]); err != nil {
+	if err := run(context.Background(), os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "kongcrds:", err)
 		os.Exit(1)
 	}
 }
 
-func run(target string) error {
-	output, err := exec.Command("go", "list", "-m", "-f", "{{.Version}} {{.Dir}}", module).Output()
+func run(ctx context.Context, target string) error {
+	output, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Version}} {{.Dir}}", module).Output()
 	if err != nil {
 		return fmt.Errorf("find module %s (run \"go mod download\" first): %w", module, err)
 	}
