@@ -4,6 +4,7 @@ package fragment
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -45,12 +46,17 @@ func Tags(r ObjectRef, annotations map[string]string) []string {
 		seen[t] = true
 	}
 	for _, t := range List(annotations[AnnotationTags]) {
-		if !seen[t] {
+		if !seen[t] && validTag(t) {
 			seen[t] = true
 			tags = append(tags, t)
 		}
 	}
 	return tags
+}
+
+// validTag reports whether Kong accepts a tag; others are left out.
+func validTag(t string) bool {
+	return utf8.ValidString(t) && !strings.ContainsFunc(t, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f })
 }
 
 // ObjectOf returns the object that an entity's tags name; ok is false for
