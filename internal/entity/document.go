@@ -118,7 +118,9 @@ type documentError struct {
 	message      string
 }
 
-func (e *documentError) Error() string { return e.message }
+func emptyDocument() *documentError {
+	return &documentError{line: 1, column: 1, message: "the document is empty"}
+}
 
 // parseDocument reads YAML or JSON. Duplicate keys are errors, which do not
 // stop the reading.
@@ -126,7 +128,7 @@ func parseDocument(data []byte) (*node, []*documentError) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	trimmed := bytes.TrimSpace(data)
 	if len(trimmed) == 0 {
-		return nil, []*documentError{{line: 1, column: 1, message: "the document is empty"}}
+		return nil, []*documentError{emptyDocument()}
 	}
 	if trimmed[0] != '{' {
 		return parseYAML(data)

@@ -30,7 +30,9 @@ type yamlReader struct {
 func parseYAML(data []byte) (*node, []*documentError) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc yaml.Node
-	if err := dec.Decode(&doc); err != nil {
+	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+		return nil, []*documentError{emptyDocument()}
+	} else if err != nil {
 		return nil, []*documentError{yamlError(err)}
 	}
 	var second yaml.Node
@@ -41,7 +43,7 @@ func parseYAML(data []byte) (*node, []*documentError) {
 		return nil, []*documentError{yamlError(err)}
 	}
 	if len(doc.Content) == 0 {
-		return nil, []*documentError{{line: 1, column: 1, message: "the document is empty"}}
+		return nil, []*documentError{emptyDocument()}
 	}
 	r := &yamlReader{left: len(data) + aliasBudget, open: make(map[*yaml.Node]bool)}
 	root, err := r.value(doc.Content[0], 0)

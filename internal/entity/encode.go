@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +19,8 @@ import (
 
 // Encode writes a Set as a declarative configuration of format 3.0, in YAML.
 // The layout is flat; references are names where the entity has one, else ids.
-// The same Set always gives the same bytes. Secrets are written as they are:
+// The same Set always gives the same bytes. Entities keep their order, but
+// credentials are grouped by type. Secrets are written as they are:
 // see RedactSet.
 func Encode(set *Set) ([]byte, error) {
 	e := encoder{names: make(map[Key]string)}
@@ -151,6 +153,9 @@ func put(n *yaml.Node, key string, value *yaml.Node) {
 	n.Content = append(n.Content, text(key), value)
 }
 
+// otherType matches text that is of another type in YAML 1.1, which Kong reads.
+var otherType = regexp.MustCompile(`^(?i:y|n|yes|no|on|off|=|[-+]?[0-9][0-9_]*(:[0-9_.]+)+)$`)
+
 // text writes a string so that it reads back as the same string: certificates
 // as blocks, what needs escapes in quotes.
 func text(s string) *yaml.Node {
@@ -158,7 +163,7 @@ func text(s string) *yaml.Node {
 	switch {
 	case strings.HasPrefix(s, "-----BEGIN ") && isBlock(s):
 		n.Style = yaml.LiteralStyle
-	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }):
+	case otherType.MatchString(s), strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }):
 		n.Style = yaml.DoubleQuotedStyle
 	}
 	return n

@@ -36,7 +36,7 @@ func common(fields ...*schema.Field) *schema.Record {
 // reference declares a field that points to another entity. Its value is a
 // Ref; codecs resolve names before a record sees it.
 func reference(name string) *schema.Field {
-	return schema.Nested(name, schema.NewRecord(schema.String("id").UUID().Required())).Optional()
+	return schema.Nested(name, schema.NewRecord(schema.String("id").UUID().Required())).Optional().Explicit()
 }
 
 func pluginRecord(p PluginSchema) *schema.Record {

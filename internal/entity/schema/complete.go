@@ -62,7 +62,7 @@ func (f *Field) missing() (any, bool) {
 	if f.hasDefault {
 		return clone(f.def), true
 	}
-	if f.required && f.typ == TypeRecord {
+	if f.required && f.typ == TypeRecord && !f.explicit {
 		return map[string]any{}, true
 	}
 	return nil, false

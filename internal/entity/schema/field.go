@@ -40,6 +40,7 @@ type Field struct {
 	deprecated    string
 	message       string // replaces the messages of failed rules
 	forbidden     bool
+	explicit      bool // a record that absence does not stand for
 	rules         []rule
 }
 
@@ -139,6 +140,12 @@ func (f *Field) Secret() *Field {
 // Referenceable accepts a vault reference, {vault://…}, instead of a value.
 func (f *Field) Referenceable() *Field {
 	f.referenceable = true
+	return f
+}
+
+// Explicit keeps a required record from being completed when it is absent.
+func (f *Field) Explicit() *Field {
+	f.explicit = true
 	return f
 }
 

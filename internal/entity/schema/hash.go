@@ -43,7 +43,7 @@ func (f *Field) write(b *strings.Builder) {
 		name string
 	}{
 		{f.required, "required"}, {f.secret, "secret"}, {f.referenceable, "referenceable"},
-		{f.forbidden, "forbidden"}, {f.minLenSet, "len"},
+		{f.forbidden, "forbidden"}, {f.explicit, "explicit"}, {f.minLenSet, "len"},
 	}
 	for _, flag := range flags {
 		if flag.set {
