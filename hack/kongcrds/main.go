@@ -59,7 +59,7 @@ func write(target, version, directory string, files []string) error {
 			return err
 		}
 	}
-	header := fmt.Sprintf("# Copied from %s %s, %s (Apache-2.0, see LICENSE). Do not edit.\n", module, version, source)
+	header := fmt.Sprintf("# Copied from %s %s, %s (MIT, see LICENSE). Do not edit.\n", module, version, source)
 	var index bytes.Buffer
 	index.WriteString(header + "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n")
 	for _, file := range files {
