@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package registry lists the plugins that the data plane can run. Only
+// cmd/proxy imports it.
+package registry
+
+import (
+	"github.com/kong/kong-istio-gateway/internal/plugin"
+	iprestriction "github.com/kong/kong-istio-gateway/internal/plugins/ip-restriction"
+	requesttermination "github.com/kong/kong-istio-gateway/internal/plugins/request-termination"
+)
+
+// All returns the registration of every plugin, by name.
+func All() []plugin.Registration {
+	return []plugin.Registration{
+		iprestriction.Registration,
+		requesttermination.Registration,
+	}
+}
