@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -83,7 +84,7 @@ func gatherFacts(o *observed, p plan, out outcome) condition.Facts {
 		Rollout: condition.Rollout{Refused: out.refused, Failed: out.failed, Held: p.held, Deployment: deploymentFacts(o, p, out)},
 		Fleet: condition.Fleet{
 			Known: o.fleet.Known && o.routes.Synced, Connected: o.fleet.Connected, Programmed: o.fleet.Programmed,
-			Rejected: o.fleet.Rejected, Behind: o.fleet.Behind, TooLarge: o.fleet.TooLarge,
+			Rejected: o.fleet.Rejected, TooLarge: o.fleet.TooLarge,
 		},
 	}
 	for _, c := range out.contested {
@@ -95,6 +96,9 @@ func gatherFacts(o *observed, p plan, out outcome) condition.Facts {
 		pod := &o.pods[i]
 		if pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
 			f.Pods = append(f.Pods, condition.Pod{Name: pod.Name, Ready: podReady(pod), Mesh: mesh.InspectPod(pod)})
+			if podReady(pod) && slices.Contains(o.fleet.Behind, pod.Name) {
+				f.Fleet.Behind = append(f.Fleet.Behind, "pod "+pod.Name)
+			}
 		}
 	}
 	if p.spec != nil && p.resolution.Mode == v1alpha1.MeshSidecar {

@@ -53,7 +53,7 @@ type FleetFacts struct {
 	// Known is false while the stream has not heard from proxies for long enough to tell.
 	Known                 bool
 	Connected, Programmed int32
-	// Rejected are whole sentences, Behind the names of ready pods that are more than 10 seconds behind; both sorted.
+	// Rejected are whole sentences, Behind the names of pods that are more than 10 seconds behind; both sorted.
 	Rejected, Behind []string
 	// TooLarge says why the snapshot does not fit its Secrets; empty when it does.
 	TooLarge string

@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -32,6 +33,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
 
 	"github.com/kong/kong-istio-gateway/api/v1alpha1"
 	"github.com/kong/kong-istio-gateway/internal/operator/apply"
@@ -40,6 +42,7 @@ import (
 )
 
 var (
+	// restConfig is the manager's: it has no right but those of the shipped role.
 	restConfig *rest.Config
 	scheme     = runtime.NewScheme()
 	// kube is a client without cache, as a user of the cluster has.
@@ -71,9 +74,12 @@ func run(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}()
-	restConfig = api.Config
-	restConfig.QPS, restConfig.Burst = 200, 400
-	if kube, err = client.New(restConfig, client.Options{Scheme: scheme}); err != nil {
+	api.Config.QPS, api.Config.Burst = 200, 400
+	if kube, err = client.New(api.Config, client.Options{Scheme: scheme}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if restConfig, err = manager(api); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -103,6 +109,29 @@ func istioDefinitions() (string, error) {
 		return "", fmt.Errorf("finding module istio.io/api: %w: %s", err, out)
 	}
 	return filepath.Rel(apiserver.Root(), filepath.Join(strings.TrimSpace(string(out)), "kubernetes", "customresourcedefinitions.gen.yaml"))
+}
+
+// manager is the shipped ServiceAccount with the shipped role, so that a right that is missing there fails here.
+func manager(api *apiserver.Server) (*rest.Config, error) {
+	for _, name := range []string{"role.yaml", "role_binding.yaml"} {
+		text, err := os.ReadFile(filepath.Join(apiserver.Root(), "config", "rbac", name))
+		if err != nil {
+			return nil, err
+		}
+		obj := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(text, &obj.Object); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if err := kube.Create(context.Background(), obj); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	config, err := api.User("system:serviceaccount:kong-istio-system:kong-istio-gateway-manager", "system:serviceaccounts", "system:authenticated")
+	if err != nil {
+		return nil, err
+	}
+	config.QPS, config.Burst = 200, 400
+	return config, nil
 }
 
 // injector is the admission configuration of an Istio install with the default revision, with the webhook that answers
