@@ -5,7 +5,6 @@ package entity
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"regexp"
 	"strconv"
@@ -169,7 +168,7 @@ func yamlScalar(y *yaml.Node) (any, error) {
 	switch y.ShortTag() {
 	case "!!null", "!!bool", "!!int", "!!float":
 		if err := y.Decode(&v); err != nil {
-			return nil, fmt.Errorf("cannot read '%s'", y.Value)
+			return nil, errors.New("the value is not what its tag says")
 		}
 		return schema.Canonical(v), nil
 	}

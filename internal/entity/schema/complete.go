@@ -4,6 +4,7 @@ package schema
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,31 +13,23 @@ import (
 // Shorthand is another spelling of one or more fields.
 type Shorthand struct {
 	field *Field
-	// path is the field that a plain alias stands for, dotted; "" when the
+	// path is the field that an alias stands for, dotted; "" when the
 	// translation is a function.
 	path      string
 	translate func(v any) map[string]any
-	// deprecated shorthands lose against the fields they stand for; others win.
-	deprecated bool
 }
 
 // Alias declares a deprecated name for the field at path (dotted). The value
 // is copied there; setting both to different values is an error.
 func Alias(f *Field, path string) Shorthand {
-	return Shorthand{field: f.Deprecated(path), path: path, deprecated: true}
+	return Shorthand{field: f.Deprecated(path), path: path}
 }
 
 // Translate declares a shorthand whose value stands for the fields that fn
 // returns, which override those given directly. A nil value in the result
-// sets the field to null. name identifies fn in the schema's hash.
+// sets the field to null.
 func Translate(f *Field, fn func(v any) map[string]any) Shorthand {
 	return Shorthand{field: f, translate: fn}
-}
-
-// TranslateDeprecated is Translate for a deprecated name: fields given
-// directly win.
-func TranslateDeprecated(f *Field, instead string, fn func(v any) map[string]any) Shorthand {
-	return Shorthand{field: f.Deprecated(instead), translate: fn, deprecated: true}
 }
 
 // complete fills v, which is canonical and owned by the caller, in place.
@@ -119,7 +112,7 @@ func (r *Record) expand(s *Shorthand, v map[string]any, path string, c *checker)
 	if r.byName[name] == nil {
 		delete(v, name)
 	}
-	if value == nil && s.deprecated {
+	if value == nil && s.path != "" {
 		return
 	}
 	at := join(path, name)
@@ -135,7 +128,7 @@ func (r *Record) expand(s *Shorthand, v map[string]any, path string, c *checker)
 		return
 	}
 	for k, e := range s.translate(value) {
-		s.merge(v, k, Canonical(e))
+		merge(v, k, Canonical(e))
 	}
 }
 
@@ -168,20 +161,14 @@ func (s *Shorthand) copyTo(v map[string]any, value any, at string, c *checker) {
 }
 
 // merge sets v[key] to e. Mappings are merged key by key.
-func (s *Shorthand) merge(v map[string]any, key string, e any) {
-	old := v[key]
+func merge(v map[string]any, key string, e any) {
 	from, isMap := e.(map[string]any)
-	into, wasMap := old.(map[string]any)
-	switch {
-	case isMap && wasMap:
-		for k, x := range from {
-			if !s.deprecated || into[k] == nil {
-				into[k] = x
-			}
-		}
-	case !s.deprecated || old == nil:
-		v[key] = e
+	into, wasMap := v[key].(map[string]any)
+	if isMap && wasMap {
+		maps.Copy(into, from)
+		return
 	}
+	v[key] = e
 }
 
 func join(path, name string) string {

@@ -85,14 +85,6 @@ func Any(name string) *Field { return &Field{name: name, typ: TypeAny} }
 // Conditional.
 func Match() *Field { return &Field{typ: typeInherit} }
 
-// Named returns a copy of f under another name, to reuse a declaration.
-func (f *Field) Named(name string) *Field {
-	c := *f
-	c.name = name
-	c.rules = append([]rule(nil), f.rules...)
-	return &c
-}
-
 // Name returns the field's name.
 func (f *Field) Name() string { return f.name }
 
@@ -108,9 +100,6 @@ func (f *Field) Record() *Record { return f.record }
 
 // IsSecret reports whether the value must never be printed.
 func (f *Field) IsSecret() bool { return f.secret }
-
-// DefaultValue returns the declared default and whether there is one.
-func (f *Field) DefaultValue() (any, bool) { return clone(f.def), f.hasDefault }
 
 // Default sets the value that Complete uses when the field is not set. Go
 // literals of any number, slice or string-keyed map type are accepted.

@@ -27,7 +27,7 @@ func (r *Record) write(b *strings.Builder) {
 	}
 	for i := range r.shorthands {
 		s := &r.shorthands[i]
-		fmt.Fprintf(b, "shorthand %q %t ", s.path, s.deprecated)
+		fmt.Fprintf(b, "shorthand %q ", s.path)
 		s.field.write(b)
 	}
 	for i := range r.checks {
