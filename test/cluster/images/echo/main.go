@@ -3,11 +3,13 @@
 // Command http-echo writes each request back, so that one sees what arrived.
 //
 //	http-echo PORT[,PORT...] NAME
+//	http-echo get [-H 'Name: value'] [-X METHOD] [-d BODY] [-timeout 10s] URL
 //
 // The answer is the request line, the Host, the headers in order of their
 // names, the body, and a last line "NAME says OK at <time>". The query parameter
 // status chooses the answer's status code, delay (for example 200ms, at most
-// 30s) makes it wait first.
+// 30s) makes it wait first. The second form is a client: it makes one request and
+// prints status, headers and body.
 package main
 
 import (
@@ -34,11 +36,17 @@ const (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		log.Fatal("usage: http-echo PORT[,PORT...] NAME")
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == "get" {
+		if err := get(ctx, os.Args[2:], os.Stdout); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	if len(os.Args) != 3 {
+		log.Fatal("usage: http-echo PORT[,PORT...] NAME, or http-echo get URL")
+	}
 	handler := echo(os.Args[2], time.Now)
 	ended := make(chan error)
 	ports := strings.Split(os.Args[1], ",")

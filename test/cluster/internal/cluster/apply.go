@@ -16,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kong/kong-istio-gateway/test/cluster/internal/addons"
-	"github.com/kong/kong-istio-gateway/test/cluster/internal/nodeconfig"
 )
 
 // kubectl is the command of the built kubectl against the cluster.
@@ -24,6 +23,15 @@ func (c *Cluster) kubectl(ctx context.Context, settings Settings, args ...string
 	cmd := exec.CommandContext(ctx, settings.Tools["kubectl"], args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig())
 	return cmd
+}
+
+// stderrOf returns what a command that was run with Output said before it failed.
+func stderrOf(err error) string {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return ""
+	}
+	return ": " + strings.TrimSpace(string(exit.Stderr))
 }
 
 // Kubectl returns the command of the built kubectl against the running cluster.
@@ -96,7 +104,7 @@ func (c *Cluster) SetPolicy(ctx context.Context, policy addons.Policy) error {
 	if err != nil {
 		return err
 	}
-	return c.waitFor(ctx, client, nodeconfig.Kubelet, func(ctx context.Context) error {
-		return istiodHasPolicy(ctx, clients, policy)
+	return c.waitForPods(ctx, client, addons.IstioNamespace, "istiod", func(ctx context.Context) error {
+		return c.istiodHasPolicy(ctx, settings, clients, policy)
 	})
 }

@@ -230,7 +230,7 @@ func (b *bringUp) loadImages(ctx context.Context) error {
 	}
 	b.report.Note("importing")
 	imported, err := b.Load(ctx, b.images)
-	b.report.Note("%d of %d imported, the rest was there", imported, len(b.images))
+	b.report.Note("%d imported, %d were there", imported, len(b.images)-imported)
 	return err
 }
 
@@ -250,7 +250,7 @@ func (b *bringUp) dns(ctx context.Context) error {
 	if err := b.apply(ctx, b.settings, addons.CoreDNS()); err != nil {
 		return fmt.Errorf("CoreDNS: %w", err)
 	}
-	return b.waitFor(ctx, b.client, nodeconfig.Kubelet, deploymentReady(b.clients, "kube-system", "coredns"))
+	return b.waitForPods(ctx, b.client, "kube-system", "coredns", deploymentReady(b.clients, "kube-system", "coredns"))
 }
 
 func (b *bringUp) istio(ctx context.Context) error {
@@ -269,7 +269,7 @@ func (b *bringUp) istio(ctx context.Context) error {
 		return err
 	}
 	b.report.Note("waiting for istiod")
-	if err := b.waitFor(ctx, b.client, nodeconfig.Kubelet, deploymentReady(b.clients, addons.IstioNamespace, "istiod")); err != nil {
+	if err := b.waitForPods(ctx, b.client, addons.IstioNamespace, "istiod", deploymentReady(b.clients, addons.IstioNamespace, "istiod")); err != nil {
 		return err
 	}
 	b.report.Note("%s, outbound traffic policy %s", layout.IstioVersion, policy)

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kong/kong-istio-gateway/test/cluster/internal/node"
+	"github.com/kong/kong-istio-gateway/test/cluster/internal/nodeconfig"
 	"github.com/kong/kong-istio-gateway/test/cluster/internal/progress"
 )
 
@@ -29,6 +30,17 @@ const (
 // condition returns nil when it holds, else what is missing.
 type condition func(context.Context) error
 
+// waitForPods is waitFor for what runs in Pods: its log is kubectl's to show.
+func (c *Cluster) waitForPods(ctx context.Context, client *node.Client, namespace, deployment string, ready condition) error {
+	err := c.waitFor(ctx, client, nodeconfig.Kubelet, ready)
+	var failure *progress.Failure
+	if errors.As(err, &failure) {
+		failure.Part = deployment
+		failure.Fix = fmt.Sprintf("look at `cluster --name %[1]s kubectl -n %[2]s describe pods` and `cluster --name %[1]s kubectl -n %[2]s logs deploy/%[3]s`, then run the same command again; above is the kubelet's log", c.Name, namespace, deployment)
+	}
+	return err
+}
+
 // waitFor polls until the condition holds. It gives up early when the component
 // keeps ending by itself. The error names the component and shows its log.
 func (c *Cluster) waitFor(ctx context.Context, client *node.Client, component string, ready condition) error {
@@ -38,11 +50,17 @@ func (c *Cluster) waitFor(ctx context.Context, client *node.Client, component st
 	}
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
+	var last error
 	for {
 		err := ready(ctx)
 		if err == nil {
 			return nil
 		}
+		// When the time is up, the error before says more than the interruption.
+		if ctx.Err() != nil && last != nil {
+			err = last
+		}
+		last = err
 		failure := &progress.Failure{Part: component, Log: c.Log(component), Err: err}
 		select {
 		case <-ctx.Done():

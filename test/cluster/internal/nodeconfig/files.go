@@ -93,6 +93,9 @@ func proxyConfig(c layout.Cluster) *kubeproxyv1alpha1.KubeProxyConfiguration {
 		// The limits belong to the host's own network namespace.
 		Conntrack: kubeproxyv1alpha1.KubeProxyConntrackConfiguration{MaxPerCore: new(int32(0)), Min: new(int32(0))},
 	}
+	// A Service works almost as soon as its Pods are ready; the default is meant
+	// for clusters with thousands of Services.
+	config.NFTables.MinSyncPeriod = metav1.Duration{Duration: 100 * time.Millisecond}
 	config.ClientConnection.Kubeconfig = kubeconfigFile(c, "kube-proxy")
 	return config
 }
