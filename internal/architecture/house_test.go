@@ -16,6 +16,7 @@ const (
 	configsync   = `internal/configsync(/.*)?`
 	pluginkit    = `internal/pluginkit(/.*)?`
 	schemas      = `internal/plugins/[^/]+/schema|internal/plugins/schemas`
+	registry     = `internal/plugins/registry`
 	plugins      = `internal/plugins(/.*)?`
 	operator     = `internal/operator(/.*)?`
 	controlplane = `internal/controlplane(/.*)?`
@@ -82,7 +83,7 @@ func TestWingsNeverImportEachOther(t *testing.T) {
 	const reason = "wings never import each other, nor what is above them"
 	g.never(t, operator, reason, oursExcept(operator+"|"+shared))
 	g.never(t, controlplane, reason, oursExcept(controlplane+"|"+shared))
-	g.never(t, dataplane, reason, oursExcept(strings.Join([]string{dataplane, plugins, pluginkit, configsync, contract, entity}, "|")))
+	g.never(t, dataplane, reason, oursExcept(strings.Join([]string{dataplane, schemas, pluginkit, configsync, contract, entity}, "|")))
 	g.never(t, dataplane, kubernetes, within("k8s.io", "sigs.k8s.io", "istio.io"))
 }
 
@@ -99,6 +100,16 @@ func TestPluginsStandAlone(t *testing.T) {
 			t.Errorf("%s has no package schema: the manager could not check its config", plugin)
 		}
 	}
+	g.never(t, registry, "the list of plugins imports plugins",
+		oursExcept(strings.Join([]string{plugins, pluginkit, contract, entity}, "|")))
+	g.never(t, dataplane, "the data plane knows plugins only by their contract: cmd/proxy passes them in", func(path string) bool {
+		return isWithin(plugins)(path) && !isWithin(schemas)(path)
+	})
+}
+
+func TestProgramsHoldNoTestCode(t *testing.T) {
+	load(t).never(t, `cmd/[^/]+|internal/plugins(/.*)?|internal/dataplane(/.*)?`, "test code is for tests",
+		isWithin(`internal/plugin/plugintest|test(/.*)?`))
 }
 
 func TestSchemasKnowOnlyEntity(t *testing.T) {
