@@ -15,37 +15,24 @@ import (
 	"strings"
 
 	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
-	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	netv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
-// Scheme returns the kinds that translation reads.
-func Scheme() (*runtime.Scheme, error) {
-	s := runtime.NewScheme()
-	err := errors.Join(
-		corev1.AddToScheme(s), netv1.AddToScheme(s), discoveryv1.AddToScheme(s),
-		kongv1.AddToScheme(s), kongv1beta1.AddToScheme(s), gatewayv1beta1.Install(s),
-	)
-	return s, err
-}
-
 // Decode reads a stream of YAML or JSON documents. Objects of kinds that
 // translation does not read are returned in skipped, as "kind name".
 func Decode(r io.Reader) (objects []client.Object, skipped []string, err error) {
-	scheme, err := Scheme()
-	if err != nil {
+	scheme := runtime.NewScheme()
+	if err := store.AddToScheme(scheme); err != nil {
 		return nil, nil, err
 	}
 	decoder := serializer.NewCodecFactory(scheme).UniversalDeserializer()

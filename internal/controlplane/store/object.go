@@ -3,6 +3,7 @@
 package store
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	netv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 )
@@ -33,6 +35,14 @@ const (
 	KindKongConsumerGroup Kind = "KongConsumerGroup"
 	KindReferenceGrant    Kind = "ReferenceGrant"
 )
+
+// AddToScheme adds all kinds that the store keeps.
+func AddToScheme(s *runtime.Scheme) error {
+	return errors.Join(
+		corev1.AddToScheme(s), netv1.AddToScheme(s), discoveryv1.AddToScheme(s),
+		kongv1.AddToScheme(s), kongv1beta1.AddToScheme(s), gatewayv1beta1.Install(s),
+	)
+}
 
 // Key names an object in the store. Namespace is empty for cluster-scoped
 // kinds.

@@ -21,6 +21,9 @@ type Settings struct {
 	// Mesh is true when the gateway's pods are in the mesh: backends are then
 	// dialled at the Service's address.
 	Mesh bool
+	// ServiceHost sends the Service's full name as Host to every backend in the
+	// mesh, not only to headless ones.
+	ServiceHost bool
 	// ClusterDomain is the DNS domain of the cluster, "cluster.local" if empty.
 	ClusterDomain string
 	// RunWithoutBrokenPlugins makes routes run without plugins that have no

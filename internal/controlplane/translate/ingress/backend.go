@@ -104,7 +104,7 @@ func (b *backend) resolve() {
 	default:
 		b.targets = endpointTargets(b.refs.EndpointSlices(b.key.Namespace, b.key.Service), port)
 	}
-	if settings.Mesh && headless {
+	if settings.Mesh && (headless || settings.ServiceHost) {
 		b.rewriteHost(settings)
 	}
 	b.record(port, headless)
@@ -123,7 +123,8 @@ func (b *backend) clusterIP(port *corev1.ServicePort) {
 }
 
 // rewriteHost sends the Service's full name as Host: the mesh knows the pods of
-// a headless Service by it only.
+// a headless Service by it only, and without an egress scope that is all it
+// goes by.
 func (b *backend) rewriteHost(settings fragment.Settings) {
 	if b.upstream.HostHeader == "" {
 		b.upstream.HostHeader = b.key.Service + "." + b.key.Namespace + ".svc." + clusterDomain(settings)

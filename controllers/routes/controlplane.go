@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package routes
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/kong/kong-istio-gateway/api/v1alpha1"
+	"github.com/kong/kong-istio-gateway/internal/configsync"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/snapshot"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
+)
+
+// FieldOwner is the field manager of what this package writes.
+const FieldOwner = "kong-istio-gateway-routes"
+
+// GatewaySpec is what the control plane must know about one KongIstioGateway.
+type GatewaySpec struct {
+	Key types.NamespacedName
+	UID types.UID
+	// IngressClassName is the class that the gateway owns.
+	IngressClassName string
+	// MeshMode is the mode in force: "sidecar", "ambient" or "none".
+	MeshMode string
+	// ServiceHost sends the Service's name as Host to backends in the mesh.
+	ServiceHost bool
+	// ClusterDomain is "cluster.local" when empty.
+	ClusterDomain string
+	// Addresses are written to the status of the gateway's Ingresses.
+	Addresses []networkingv1.IngressLoadBalancerIngress
+	// RunWithoutBrokenPlugins serves routes without plugins that have no usable
+	// version, as Kong's ingress controller does.
+	RunWithoutBrokenPlugins bool
+}
+
+func (s GatewaySpec) settings() fragment.Settings {
+	return fragment.Settings{
+		Class: s.IngressClassName, Mesh: s.meshed(), ServiceHost: s.ServiceHost,
+		ClusterDomain: s.ClusterDomain, RunWithoutBrokenPlugins: s.RunWithoutBrokenPlugins,
+	}
+}
+
+func (s GatewaySpec) meshed() bool { return s.MeshMode == "sidecar" || s.MeshMode == "ambient" }
+
+func (s GatewaySpec) equal(other GatewaySpec) bool {
+	addresses := slices.EqualFunc(s.Addresses, other.Addresses, func(a, b networkingv1.IngressLoadBalancerIngress) bool {
+		return a.IP == b.IP && a.Hostname == b.Hostname
+	})
+	return addresses && s.UID == other.UID && s.MeshMode == other.MeshMode && s.settings() == other.settings()
+}
+
+// Facts is what the control plane says about one gateway.
+type Facts struct {
+	// Synced is true once caches are filled and the gateway's routes are
+	// published: the rest is then the truth.
+	Synced         bool
+	AttachedRoutes int32
+	// Problems are sorted by object.
+	Problems []fragment.Problem
+	// Backends are what the egress scope must cover.
+	Backends []fragment.Backend
+}
+
+// Publisher streams configuration to the proxies. Calls for one gateway come
+// one after the other, Open first and Close last.
+type Publisher interface {
+	// Open readies a gateway and returns what a predecessor published for it.
+	Open(ctx context.Context, spec GatewaySpec) ([]fragment.Fragment, error)
+	// Configure tells the gateway's settings.
+	Configure(spec GatewaySpec) error
+	// Apply takes over changed fragments, Scope the upstream addresses with the
+	// hash of the egress entry that covers each. Both take effect with Publish.
+	Apply(key types.NamespacedName, changed []fragment.Fragment, removed []fragment.Owner) error
+	Scope(key types.NamespacedName, hashes map[string]string) error
+	// Publish makes what was applied the newest configuration and returns its
+	// position.
+	Publish(key types.NamespacedName) (configsync.Position, error)
+	// Acknowledged returns the position that all connected proxies have reached,
+	// the zero position without proxies, and what proxies rejected.
+	Acknowledged(key types.NamespacedName) (configsync.Position, []configsync.Rejection)
+	// Close forgets a gateway.
+	Close(key types.NamespacedName)
+}
+
+// Config is what a ControlPlane needs.
+type Config struct {
+	// Cache brings the objects; it is started by its owner. Its scheme holds
+	// the store's kinds and CustomResourceDefinition.
+	Cache cache.Cache
+	// Reader reads Secrets from the API server, not from a cache.
+	Reader client.Reader
+	// Writer writes statuses.
+	Writer client.Client
+	// Recorder records events.
+	Recorder  events.EventRecorder
+	Schemas   entity.SchemaSet
+	Publisher Publisher
+	// Logger defaults to slog.Default.
+	Logger *slog.Logger
+}
+
+// patience is how long the first publication of a gateway waits for Secrets
+// that cannot be read.
+const patience = 10 * time.Second
+
+// ControlPlane compiles and publishes routes. Its methods are safe for
+// concurrent use.
+type ControlPlane struct {
+	config  Config
+	log     *slog.Logger
+	store   *store.Store
+	kick    chan struct{}
+	changes chan event.GenericEvent
+	synced  chan struct{} // closed when the caches are filled
+
+	opens    workqueue.TypedRateLimitingInterface[types.NamespacedName]
+	secrets  workqueue.TypedRateLimitingInterface[store.SecretRequest]
+	statuses workqueue.TypedRateLimitingInterface[store.Key]
+
+	mu       sync.Mutex
+	gateways map[types.NamespacedName]*gatewayState
+}
+
+// gatewayState is guarded by ControlPlane.mu.
+type gatewayState struct {
+	spec   GatewaySpec
+	opened bool
+	since  time.Time // when it was opened
+
+	summary   store.Summary
+	published bool
+	unsent    bool                // something was applied and not published
+	position  configsync.Position // of what was published last
+	fragments map[fragment.Owner]fragment.Fragment
+	egress    map[string]string
+	scope     map[string]string
+
+	states   map[fragment.Owner]*objectState
+	awaiting []fragment.Owner // not yet known to be applied, oldest first
+	acked    configsync.Position
+	rejected []fragment.Problem
+	reported map[fragment.Problem]struct{}
+}
+
+// New returns a control plane for a scheme that holds the kinds of Scheme.
+func New(c Config) *ControlPlane {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return &ControlPlane{
+		config: c, log: c.Logger, store: store.New(c.Schemas),
+		kick: make(chan struct{}, 1), changes: make(chan event.GenericEvent, 1024), synced: make(chan struct{}),
+		opens:    workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]()),
+		secrets:  workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[store.SecretRequest]()),
+		statuses: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[store.Key]()),
+		gateways: make(map[types.NamespacedName]*gatewayState),
+	}
+}
+
+// SetGateway adds a gateway or changes what is known about it. It does not
+// block on anything.
+func (c *ControlPlane) SetGateway(spec GatewaySpec) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.gateways[spec.Key]
+	if g != nil && g.spec.UID != spec.UID {
+		c.removeLocked(spec.Key)
+		g = nil
+	}
+	if g == nil {
+		g = &gatewayState{
+			fragments: make(map[fragment.Owner]fragment.Fragment), states: make(map[fragment.Owner]*objectState),
+			reported: make(map[fragment.Problem]struct{}),
+		}
+		c.gateways[spec.Key] = g
+	} else if g.spec.equal(spec) {
+		return
+	}
+	g.spec = spec
+	c.opens.Add(spec.Key)
+}
+
+// RemoveGateway forgets a gateway.
+func (c *ControlPlane) RemoveGateway(key types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removeLocked(key)
+}
+
+func (c *ControlPlane) removeLocked(key types.NamespacedName) {
+	if c.gateways[key] == nil {
+		return
+	}
+	delete(c.gateways, key)
+	c.store.RemoveGateway(key)
+	c.config.Publisher.Close(key)
+}
+
+// SetEgress tells, per upstream "ip:port", the hash of the egress entry that
+// was written for it.
+func (c *ControlPlane) SetEgress(key types.NamespacedName, hashes map[string]string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g := c.gateways[key]; g != nil && !maps.Equal(g.egress, hashes) {
+		g.egress = maps.Clone(hashes)
+		c.wake()
+	}
+}
+
+// Facts returns what is known about a gateway.
+func (c *ControlPlane) Facts(key types.NamespacedName) Facts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.gateways[key]
+	if g == nil {
+		return Facts{}
+	}
+	problems := slices.Concat(g.summary.Problems, g.rejected)
+	slices.SortFunc(problems, fragment.Problem.Compare)
+	return Facts{
+		Synced: g.published, AttachedRoutes: g.summary.AttachedRoutes, Problems: problems, Backends: g.summary.Backends,
+	}
+}
+
+// Changes carries an event for each gateway whose Facts changed.
+func (c *ControlPlane) Changes() <-chan event.GenericEvent { return c.changes }
+
+// changed tells listeners about a gateway. Nobody listens on a standby, which
+// has no gateways either.
+func (c *ControlPlane) changed(ctx context.Context, key types.NamespacedName) {
+	gw := &v1alpha1.KongIstioGateway{}
+	gw.Namespace, gw.Name = key.Namespace, key.Name
+	select {
+	case c.changes <- event.GenericEvent{Object: gw}:
+	case <-ctx.Done():
+	}
+}
+
+func (c *ControlPlane) wake() {
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Start runs until ctx ends. It runs on standbys too: their caches stay warm,
+// and without gateways they publish and write nothing.
+func (c *ControlPlane) Start(ctx context.Context) error {
+	defer c.opens.ShutDown()
+	defer c.secrets.ShutDown()
+	defer c.statuses.ShutDown()
+	if err := c.watch(ctx); err != nil {
+		return err
+	}
+	c.log.Info("The control plane's caches are filled")
+	var wg sync.WaitGroup
+	wg.Go(func() { work(ctx, c.opens, c.open) })
+	for range secretReaders {
+		wg.Go(func() { work(ctx, c.secrets, c.readSecret) })
+	}
+	for range statusWriters {
+		wg.Go(func() { work(ctx, c.statuses, c.writeStatus) })
+	}
+	changes := make(chan struct{}, 1)
+	wg.Go(func() { c.gather(ctx, changes) })
+	wg.Go(func() { snapshot.Coalesce(ctx, changes, func() { c.deliver(ctx) }) })
+	<-ctx.Done()
+	c.opens.ShutDown()
+	c.secrets.ShutDown()
+	c.statuses.ShutDown()
+	wg.Wait()
+	return nil
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (c *ControlPlane) NeedLeaderElection() bool { return false }
+
+// gather joins the two sources of work.
+func (c *ControlPlane) gather(ctx context.Context, changes chan<- struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.store.Wake():
+		case <-c.kick:
+		}
+		select {
+		case changes <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// work runs a queue's items through do; items that fail are tried again, later
+// and later.
+func work[T comparable](ctx context.Context, q workqueue.TypedRateLimitingInterface[T], do func(context.Context, T) error) {
+	for {
+		item, shutdown := q.Get()
+		if shutdown {
+			return
+		}
+		if err := do(ctx, item); err != nil && ctx.Err() == nil {
+			q.AddRateLimited(item)
+		} else {
+			q.Forget(item)
+		}
+		q.Done(item)
+	}
+}
+
+// open readies a gateway, or hands on its changed settings.
+func (c *ControlPlane) open(ctx context.Context, key types.NamespacedName) error {
+	c.mu.Lock()
+	g := c.gateways[key]
+	if g == nil {
+		c.mu.Unlock()
+		return nil
+	}
+	spec, opened := g.spec, g.opened
+	c.mu.Unlock()
+	var restored []fragment.Fragment
+	if !opened {
+		var err error
+		if restored, err = c.config.Publisher.Open(ctx, spec); err != nil {
+			c.log.Error("Reading what was published before failed; the gateway's routes wait for it", "gateway", key, "error", err)
+			return err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gateways[key] != g {
+		if !opened {
+			c.config.Publisher.Close(key)
+		}
+		return nil
+	}
+	if !g.opened {
+		g.opened, g.since = true, time.Now()
+	}
+	if err := c.config.Publisher.Configure(g.spec); err != nil {
+		c.log.Error("Setting up the gateway's stream failed", "gateway", key, "error", err)
+		return err
+	}
+	g.unsent = true
+	c.store.SetGateway(key, g.spec.settings())
+	if len(restored) > 0 {
+		c.store.Restore(key, restored)
+	}
+	for owner := range g.states {
+		if owner.Kind == fragment.OwnerIngress { // their addresses may have changed
+			c.enqueue(owner)
+		}
+	}
+	c.wake()
+	return nil
+}
+
+// deliver publishes what changed.
+func (c *ControlPlane) deliver(ctx context.Context) {
+	changed := c.publish()
+	for _, key := range changed {
+		c.changed(ctx, key)
+	}
+	for _, request := range c.store.WantedSecrets() {
+		c.secrets.Add(request)
+	}
+}
+
+// publish takes what the store delivers to the publisher and returns the
+// gateways whose facts changed.
+func (c *ControlPlane) publish() []types.NamespacedName {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	facts := make(map[types.NamespacedName]bool)
+	for _, d := range c.store.Deliver() {
+		g := c.gateways[d.Gateway]
+		if g == nil {
+			continue
+		}
+		c.take(d, g)
+		if d.SummaryChanged {
+			facts[d.Gateway] = true
+			c.report(g)
+		}
+	}
+	for key, g := range c.gateways {
+		if c.send(key, g) {
+			facts[key] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(facts), func(a, b types.NamespacedName) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+// take hands a delivery's fragments to the publisher.
+func (c *ControlPlane) take(d store.Delivery, g *gatewayState) {
+	for _, f := range d.Changed {
+		g.fragments[f.Owner] = f
+	}
+	for _, o := range d.Removed {
+		delete(g.fragments, o)
+	}
+	g.summary = d.Summary
+	if len(d.Changed)+len(d.Removed) > 0 {
+		g.unsent = true
+		if err := c.config.Publisher.Apply(d.Gateway, d.Changed, d.Removed); err != nil {
+			c.log.Error("Entities could not be taken into the gateway's configuration", "gateway", d.Gateway, "error", err)
+		}
+	}
+	for _, s := range d.States {
+		g.setState(s)
+		c.enqueue(s.Owner)
+	}
+}
+
+// send publishes a gateway's configuration if there is anything new. The first
+// time it waits until all Secrets are read: a configuration that lacks what
+// depends on them would take it away from the proxies.
+func (c *ControlPlane) send(key types.NamespacedName, g *gatewayState) (factsChanged bool) {
+	if !g.opened {
+		return false
+	}
+	if !g.published && g.summary.PendingSecrets > 0 {
+		if wait := patience - time.Since(g.since); wait > 0 {
+			time.AfterFunc(wait+time.Millisecond, c.wake)
+			return false
+		}
+		c.log.Warn("Some Secrets could not be read in time; what needs them is left out", "gateway", key, "units", g.summary.PendingSecrets)
+	}
+	if scope := g.wantedScope(); !maps.Equal(scope, g.scope) {
+		if err := c.config.Publisher.Scope(key, scope); err != nil {
+			c.log.Error("Setting the egress scope failed", "gateway", key, "error", err)
+		} else {
+			g.scope, g.unsent = scope, true
+		}
+	}
+	if g.unsent {
+		position, err := c.config.Publisher.Publish(key)
+		if err != nil {
+			c.log.Error("Publishing the gateway's configuration failed", "gateway", key, "error", err)
+			return false
+		}
+		g.unsent, g.position = false, position
+	}
+	g.number(g.position)
+	first := !g.published
+	g.published = true
+	return first
+}
+
+// wantedScope returns the addresses that the sidecar has, or will have, a
+// listener for, with the hash of the egress entry where it is written.
+func (g *gatewayState) wantedScope() map[string]string {
+	scope := make(map[string]string)
+	if !g.spec.meshed() {
+		return scope
+	}
+	for _, b := range g.summary.Backends {
+		if b.ClusterIP == "" {
+			continue
+		}
+		for _, address := range b.Addresses {
+			scope[address] = g.egress[address]
+		}
+	}
+	return scope
+}
+
+// Scheme returns a scheme for Config.Cache and Config.Writer.
+func Scheme() (*runtime.Scheme, error) {
+	s := runtime.NewScheme()
+	return s, addToScheme(s)
+}

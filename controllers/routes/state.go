@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package routes
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kong/kong-istio-gateway/internal/configsync"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
+)
+
+// Reasons of events: those of Kong's ingress controller, so that what watches
+// for them goes on working.
+const (
+	eventTranslationFailed = "KongConfigurationTranslationFailed"
+	eventApplyFailed       = "KongConfigurationApplyFailed"
+)
+
+// reasonRejected is the reason of problems that proxies found.
+const reasonRejected = "RejectedByProxy"
+
+// objectState is how an object does in one gateway.
+type objectState struct {
+	store.ObjectState
+	// numbered is true once position is that of the configuration that holds
+	// the object's current state.
+	numbered bool
+	position configsync.Position
+}
+
+// setState takes over a state that the next publication will carry.
+func (g *gatewayState) setState(s store.ObjectState) {
+	if s.Object == nil {
+		delete(g.states, s.Owner)
+		return
+	}
+	g.states[s.Owner] = &objectState{ObjectState: s}
+	g.awaiting = append(g.awaiting, s.Owner)
+}
+
+// number notes that everything taken over is part of the configuration at
+// position.
+func (g *gatewayState) number(position configsync.Position) {
+	for i := len(g.awaiting) - 1; i >= 0; i-- {
+		s := g.states[g.awaiting[i]]
+		if s == nil {
+			continue
+		}
+		if s.numbered {
+			break
+		}
+		s.numbered, s.position = true, position
+	}
+}
+
+// applied reports whether all proxies have what the state says.
+func (g *gatewayState) applied(s *objectState) bool {
+	return s.numbered && g.acked != (configsync.Position{}) && s.position.Compare(g.acked) <= 0
+}
+
+// FleetChanged tells that what proxies acknowledge or reject may have changed.
+func (c *ControlPlane) FleetChanged(ctx context.Context, key types.NamespacedName) {
+	if c.fleetChanged(key) {
+		c.changed(ctx, key)
+	}
+}
+
+func (c *ControlPlane) fleetChanged(key types.NamespacedName) (factsChanged bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g := c.gateways[key]
+	if g == nil || !g.opened {
+		return false
+	}
+	acked, rejections := c.config.Publisher.Acknowledged(key)
+	g.acked = acked
+	var waiting []fragment.Owner
+	for _, o := range g.awaiting {
+		switch s := g.states[o]; {
+		case s == nil:
+		case g.applied(s):
+			c.enqueue(o)
+		default:
+			waiting = append(waiting, o)
+		}
+	}
+	g.awaiting = waiting
+	problems := g.blame(rejections)
+	if slices.Equal(problems, g.rejected) {
+		return false
+	}
+	for _, p := range slices.Concat(g.rejected, problems) {
+		c.enqueueObject(p.Object)
+	}
+	g.rejected = problems
+	c.report(g)
+	return true
+}
+
+// blame finds the objects that rejected entities were made from.
+func (g *gatewayState) blame(rejections []configsync.Rejection) []fragment.Problem {
+	if len(rejections) == 0 {
+		return nil
+	}
+	wanted := make(map[entity.Key][]string, len(rejections))
+	for key := range rejectedKeys(rejections) {
+		wanted[key] = nil
+	}
+	for _, f := range g.fragments {
+		for _, e := range f.Entities {
+			if _, ok := wanted[entity.KeyOf(e)]; ok {
+				wanted[entity.KeyOf(e)] = entityTags(e)
+			}
+		}
+	}
+	var problems []fragment.Problem
+	for _, r := range rejections {
+		object, ok := fragment.ObjectOf(wanted[r.Key])
+		if !ok {
+			continue
+		}
+		problems = append(problems, fragment.Problem{
+			Object: object, Field: r.Field, Reason: reasonRejected,
+			Message: fmt.Sprintf("proxies cannot run the %s %q made from it: %s", r.Key.Kind, r.Name, r.Reason),
+			Fix:     "correct the field, or update the gateway's proxies",
+		})
+	}
+	slices.SortFunc(problems, fragment.Problem.Compare)
+	return slices.Compact(problems)
+}
+
+func rejectedKeys(list []configsync.Rejection) map[entity.Key]struct{} {
+	keys := make(map[entity.Key]struct{}, len(list))
+	for _, r := range list {
+		keys[r.Key] = struct{}{}
+	}
+	return keys
+}
+
+func entityTags(e entity.Entity) []string {
+	switch e := e.(type) {
+	case *entity.Service:
+		return e.Tags
+	case *entity.Route:
+		return e.Tags
+	case *entity.Upstream:
+		return e.Tags
+	case *entity.Target:
+		return e.Tags
+	case *entity.Plugin:
+		return e.Tags
+	case *entity.Consumer:
+		return e.Tags
+	case *entity.ConsumerGroup:
+		return e.Tags
+	case *entity.Credential:
+		return e.Tags
+	case *entity.Certificate:
+		return e.Tags
+	case *entity.SNI:
+		return e.Tags
+	}
+	return nil
+}
+
+// report records a Warning for each problem that was not there before.
+func (c *ControlPlane) report(g *gatewayState) {
+	now := make(map[fragment.Problem]struct{})
+	for _, p := range slices.Concat(g.summary.Problems, g.rejected) {
+		now[p] = struct{}{}
+		if _, known := g.reported[p]; known {
+			continue
+		}
+		reason := eventTranslationFailed
+		if p.Reason == reasonRejected {
+			reason = eventApplyFailed
+		}
+		c.config.Recorder.Eventf(reference(p.Object), nil, corev1.EventTypeWarning, reason, p.Reason, "%s", note(p))
+	}
+	g.reported = now
+}
+
+// maxNote is how long the API server lets an event's note be.
+const maxNote = 1024
+
+// note is the text of a problem: field, what is wrong, what to do.
+func note(p fragment.Problem) string {
+	text := p.Message + " (" + p.Fix + ")"
+	if p.Field != "" {
+		text = p.Field + ": " + text
+	}
+	if len(text) > maxNote {
+		text = strings.ToValidUTF8(text[:maxNote-len("...")], "") + "..."
+	}
+	return text
+}
+
+// reference names the object of an event.
+func reference(r fragment.ObjectRef) *corev1.ObjectReference {
+	version := r.Version
+	if r.Group != "" {
+		version = r.Group + "/" + r.Version
+	}
+	return &corev1.ObjectReference{APIVersion: version, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID}
+}

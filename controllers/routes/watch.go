@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package routes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
+	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
+)
+
+// crdKinds are the kinds that come and go with their CRDs, by CRD name.
+var crdKinds = map[string]struct {
+	kind    store.Kind
+	version string
+	object  func() client.Object
+}{
+	"kongplugins.configuration.konghq.com":        {store.KindKongPlugin, "v1", func() client.Object { return &kongv1.KongPlugin{} }},
+	"kongclusterplugins.configuration.konghq.com": {store.KindKongClusterPlugin, "v1", func() client.Object { return &kongv1.KongClusterPlugin{} }},
+	"kongconsumers.configuration.konghq.com":      {store.KindKongConsumer, "v1", func() client.Object { return &kongv1.KongConsumer{} }},
+	"kongconsumergroups.configuration.konghq.com": {store.KindKongConsumerGroup, "v1beta1", func() client.Object { return &kongv1beta1.KongConsumerGroup{} }},
+	"referencegrants.gateway.networking.k8s.io":   {store.KindReferenceGrant, "v1beta1", func() client.Object { return &gatewayv1beta1.ReferenceGrant{} }},
+}
+
+// coreKinds are always there. Only metadata of Secrets is watched.
+func coreKinds() []client.Object {
+	secrets := &metav1.PartialObjectMetadata{}
+	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	return []client.Object{
+		&networkingv1.Ingress{}, &networkingv1.IngressClass{}, &corev1.Service{}, &discoveryv1.EndpointSlice{}, secrets,
+	}
+}
+
+func addToScheme(s *runtime.Scheme) error {
+	return errors.Join(store.AddToScheme(s), apiextensionsv1.AddToScheme(s))
+}
+
+// CacheOptions returns options for Config.Cache that keep what this package has
+// no use for out of memory: managed fields, and all of the CRDs but whether they
+// are served. Objects are not copied on reading.
+func CacheOptions(scheme *runtime.Scheme) cache.Options {
+	strip := cache.TransformStripManagedFields()
+	return cache.Options{
+		Scheme: scheme, DefaultTransform: strip,
+		ByObject: map[client.Object]cache.ByObject{
+			&apiextensionsv1.CustomResourceDefinition{}: {Transform: func(o any) (any, error) {
+				crd, ok := o.(*apiextensionsv1.CustomResourceDefinition)
+				if !ok {
+					return o, nil
+				}
+				slim := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{
+					Name: crd.Name, UID: crd.UID, ResourceVersion: crd.ResourceVersion, DeletionTimestamp: crd.DeletionTimestamp,
+				}}
+				for _, v := range crd.Spec.Versions {
+					slim.Spec.Versions = append(slim.Spec.Versions, apiextensionsv1.CustomResourceDefinitionVersion{Name: v.Name, Served: v.Served})
+				}
+				slim.Status.Conditions = crd.Status.Conditions
+				return slim, nil
+			}},
+		},
+	}
+}
+
+// watch starts all informers and returns when the store holds everything that
+// exists.
+func (c *ControlPlane) watch(ctx context.Context) error {
+	k := &kindWatcher{c: c, running: make(map[store.Kind]toolscache.ResourceEventHandlerRegistration)}
+	for _, o := range coreKinds() {
+		synced, err := c.feed(ctx, o)
+		if err != nil {
+			return err
+		}
+		if !toolscache.WaitForCacheSync(ctx.Done(), synced.HasSynced) {
+			return ctx.Err()
+		}
+	}
+	informer, err := c.config.Cache.GetInformer(ctx, &apiextensionsv1.CustomResourceDefinition{})
+	if err != nil {
+		return fmt.Errorf("watching CustomResourceDefinitions: %w", err)
+	}
+	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(o any) { k.definition(ctx, o, false) },
+		UpdateFunc: func(_, o any) { k.definition(ctx, o, false) },
+		DeleteFunc: func(o any) { k.definition(ctx, o, true) },
+	})
+	if err != nil {
+		return fmt.Errorf("watching CustomResourceDefinitions: %w", err)
+	}
+	if !toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) || !toolscache.WaitForCacheSync(ctx.Done(), k.synced()...) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// feed starts the informer of a kind and puts its objects into the store.
+func (c *ControlPlane) feed(ctx context.Context, o client.Object) (toolscache.ResourceEventHandlerRegistration, error) {
+	informer, err := c.config.Cache.GetInformer(ctx, o, cache.BlockUntilSynced(false))
+	if err != nil {
+		return nil, fmt.Errorf("watching %T: %w", o, err)
+	}
+	set := func(o any) {
+		switch o := o.(type) {
+		case *metav1.PartialObjectMetadata:
+			c.store.SecretChanged(o.Namespace, o.Name)
+		case client.Object:
+			c.store.Set(o)
+		}
+	}
+	return informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    set,
+		UpdateFunc: func(_, o any) { set(o) },
+		DeleteFunc: func(o any) {
+			if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+				o = gone.Obj
+			}
+			switch o := o.(type) {
+			case *metav1.PartialObjectMetadata:
+				c.store.SecretDeleted(o.Namespace, o.Name)
+			case client.Object:
+				c.store.Delete(o)
+			}
+		},
+	})
+}
+
+// kindWatcher runs the informers of the kinds whose CRDs are established.
+type kindWatcher struct {
+	c *ControlPlane
+
+	mu      sync.Mutex
+	running map[store.Kind]toolscache.ResourceEventHandlerRegistration
+}
+
+// definition is told about CRDs, one at a time.
+func (k *kindWatcher) definition(ctx context.Context, o any, gone bool) {
+	if last, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+		o = last.Obj
+	}
+	crd, ok := o.(*apiextensionsv1.CustomResourceDefinition)
+	if !ok {
+		return
+	}
+	known, ok := crdKinds[crd.Name]
+	if !ok {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, running := k.running[known.kind]
+	serve := !gone && serves(crd, known.version)
+	switch {
+	case serve && !running:
+		registration, err := k.c.feed(ctx, known.object())
+		if err != nil {
+			k.c.log.Error("Watching a kind failed", "kind", known.kind, "error", err)
+			return
+		}
+		k.running[known.kind] = registration
+	case !serve && running:
+		if err := k.c.config.Cache.RemoveInformer(ctx, known.object()); err != nil {
+			k.c.log.Error("Ending the watch of a kind failed", "kind", known.kind, "error", err)
+		}
+		delete(k.running, known.kind)
+		k.c.store.Forget(known.kind)
+		k.c.log.Info("A kind is no longer served; its objects are gone", "kind", known.kind)
+	}
+}
+
+// serves reports whether objects of the version can be read.
+func serves(crd *apiextensionsv1.CustomResourceDefinition, version string) bool {
+	if crd.DeletionTimestamp != nil {
+		return false
+	}
+	established := false
+	for _, condition := range crd.Status.Conditions {
+		if condition.Type == apiextensionsv1.Established {
+			established = condition.Status == apiextensionsv1.ConditionTrue
+		}
+	}
+	for _, v := range crd.Spec.Versions {
+		if v.Name == version {
+			return established && v.Served
+		}
+	}
+	return false
+}
+
+func (k *kindWatcher) synced() []toolscache.InformerSynced {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var list []toolscache.InformerSynced
+	for _, r := range k.running {
+		list = append(list, r.HasSynced)
+	}
+	return list
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package stream publishes the gateways' configurations: on the stream to the
+// proxies, and in Secrets for proxies that start while the manager is away.
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kong/kong-istio-gateway/controllers/routes"
+	"github.com/kong/kong-istio-gateway/internal/configsync"
+	"github.com/kong/kong-istio-gateway/internal/configsync/server"
+	"github.com/kong/kong-istio-gateway/internal/configsync/shard"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/snapshot"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+)
+
+// Server is the part of the stream server that publishing needs.
+type Server interface {
+	Publish(configsync.Gateway, configsync.Snapshot) error
+	Forget(configsync.Gateway)
+	Facts(configsync.Gateway) server.Facts
+}
+
+// Config is what a Publisher needs.
+type Config struct {
+	Server Server
+	// Reader reads Secrets and the Lease from the API server, not from a cache.
+	Reader client.Reader
+	// Writer writes the snapshot Secrets.
+	Writer client.Client
+	// Lease is the manager's, whose transitions count the leaders; empty
+	// without leader election.
+	Lease types.NamespacedName
+	// OnSaved is told that the outcome of saving a gateway's snapshot changed.
+	OnSaved func(types.NamespacedName)
+	// Logger defaults to slog.Default.
+	Logger *slog.Logger
+}
+
+// Publisher implements routes.Publisher. It is safe for concurrent use.
+type Publisher struct {
+	config Config
+	log    *slog.Logger
+
+	mu       sync.Mutex
+	gateways map[types.NamespacedName]*gateway
+}
+
+// gateway is what is published for one KongIstioGateway.
+type gateway struct {
+	uid     types.UID
+	builder *snapshot.Builder
+	saver   *snapshot.Saver
+	end     context.CancelFunc
+	saved   atomic.Pointer[string] // why saving failed
+}
+
+// New returns a publisher without gateways.
+func New(c Config) *Publisher {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return &Publisher{config: c, log: c.Logger, gateways: make(map[types.NamespacedName]*gateway)}
+}
+
+// Open implements routes.Publisher. The context bounds the gateway's saver, too.
+func (p *Publisher) Open(ctx context.Context, spec routes.GatewaySpec) ([]fragment.Fragment, error) {
+	stored, err := p.stored(ctx, spec.Key)
+	if err != nil {
+		return nil, err
+	}
+	transitions, err := p.transitions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	restored, err := snapshot.Restore(stored)
+	if err != nil {
+		p.log.Warn("Parts of what was published before cannot be read and are left out", "gateway", spec.Key, "error", err)
+	}
+	g := &gateway{uid: spec.UID, builder: snapshot.NewBuilder(snapshot.NextTerm(transitions, stored.Position))}
+	g.saver = snapshot.NewSaver(g.builder.Export,
+		func(ctx context.Context, shards [][]byte) error { return p.save(ctx, spec.Key, g.uid, shards) },
+		func(err error) { p.savedWith(spec.Key, g, err) })
+	ctx, g.end = context.WithCancel(ctx)
+	go g.saver.Run(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.gateways[spec.Key]; old != nil {
+		old.end()
+	}
+	p.gateways[spec.Key] = g
+	return restored, nil
+}
+
+// transitions returns how often the Lease changed hands.
+func (p *Publisher) transitions(ctx context.Context) (int64, error) {
+	if p.config.Lease.Name == "" {
+		return 0, nil
+	}
+	var lease coordinationv1.Lease
+	if err := p.config.Reader.Get(ctx, p.config.Lease, &lease); err != nil {
+		return 0, fmt.Errorf("read Lease %s: %w", p.config.Lease, client.IgnoreNotFound(err))
+	}
+	if lease.Spec.LeaseTransitions == nil {
+		return 0, nil
+	}
+	return int64(*lease.Spec.LeaseTransitions), nil
+}
+
+// stored returns the snapshot in a gateway's Secrets; an empty one when there
+// is none, or when it cannot be read: it will be written anew.
+func (p *Publisher) stored(ctx context.Context, key types.NamespacedName) (shard.Snapshot, error) {
+	shards := make([][]byte, shard.MaxShards)
+	for i := range shards {
+		var s corev1.Secret
+		name := types.NamespacedName{Namespace: key.Namespace, Name: shard.SecretName(key.Name, i)}
+		err := p.config.Reader.Get(ctx, name, &s)
+		if apierrors.IsNotFound(err) {
+			break // there are no gaps
+		}
+		if err != nil {
+			return shard.Snapshot{}, fmt.Errorf("read Secret %s: %w", name, err)
+		}
+		shards[i] = s.Data[shard.SecretKey]
+	}
+	snap, err := shard.Decode(shards)
+	if err != nil && !errors.Is(err, shard.ErrNone) {
+		p.log.Warn("The stored snapshot cannot be read; it is written anew", "gateway", key, "error", err)
+	}
+	if err != nil {
+		return shard.Snapshot{}, nil
+	}
+	return snap, nil
+}
+
+// save writes the shards into Secrets, the first one last, and deletes Secrets
+// past the last one.
+func (p *Publisher) save(ctx context.Context, key types.NamespacedName, uid types.UID, shards [][]byte) error {
+	for i := shard.MaxShards - 1; i >= 0; i-- {
+		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: shard.SecretName(key.Name, i)}}
+		if i >= len(shards) {
+			if err := client.IgnoreNotFound(p.config.Writer.Delete(ctx, s)); err != nil {
+				return fmt.Errorf("delete Secret %s/%s: %w", s.Namespace, s.Name, err)
+			}
+			continue
+		}
+		if err := p.config.Writer.Apply(ctx, snapshotSecret(key, uid, i, shards[i]), client.FieldOwner(routes.FieldOwner), client.ForceOwnership); err != nil {
+			return fmt.Errorf("write Secret %s/%s: %w", s.Namespace, s.Name, err)
+		}
+	}
+	return nil
+}
+
+// savedWith notes how saving ended.
+func (p *Publisher) savedWith(key types.NamespacedName, g *gateway, err error) {
+	text := ""
+	var large *shard.TooLargeError
+	switch {
+	case errors.As(err, &large):
+		text = large.Error()
+	case err != nil:
+		p.log.Error("Saving the snapshot failed; it is tried again", "gateway", key, "error", err)
+		return
+	}
+	if old := g.saved.Swap(&text); (old == nil && text != "" || old != nil && *old != text) && p.config.OnSaved != nil {
+		p.config.OnSaved(key)
+	}
+}
+
+// TooLarge says why a gateway's snapshot does not fit its Secrets; empty when
+// it does.
+func (p *Publisher) TooLarge(key types.NamespacedName) string {
+	if g := p.gateway(key); g != nil {
+		if text := g.saved.Load(); text != nil {
+			return *text
+		}
+	}
+	return ""
+}
+
+func (p *Publisher) gateway(key types.NamespacedName) *gateway {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gateways[key]
+}
+
+// errClosed is returned for a gateway that is not open.
+var errClosed = errors.New("the gateway is not open")
+
+// ListenerWait is how long a proxy holds what is new behind an address until
+// its sidecar has a listener for it.
+const ListenerWait = 5 * time.Second
+
+// sidecarPorts are the ports of an Istio sidecar inside the pod.
+var sidecarPorts = []uint16{15000, 15001, 15004, 15006, 15008, 15020, 15021, 15053, 15090}
+
+// Configure implements routes.Publisher.
+func (p *Publisher) Configure(spec routes.GatewaySpec) error {
+	g := p.gateway(spec.Key)
+	if g == nil {
+		return errClosed
+	}
+	mesh := &configsync.Mesh{Mode: spec.MeshMode}
+	if spec.MeshMode == "sidecar" {
+		mesh.ListenerWaitMillis = int(ListenerWait.Milliseconds())
+	}
+	return errors.Join(
+		g.builder.SetMesh(mesh),
+		g.builder.SetDialPolicy(&configsync.DialPolicy{RefuseLocal: true, RefusedPodPorts: sidecarPorts}),
+	)
+}
+
+// Apply implements routes.Publisher.
+func (p *Publisher) Apply(key types.NamespacedName, changed []fragment.Fragment, removed []fragment.Owner) error {
+	g := p.gateway(key)
+	if g == nil {
+		return errClosed
+	}
+	return g.builder.Apply(changed, removed)
+}
+
+// Scope implements routes.Publisher.
+func (p *Publisher) Scope(key types.NamespacedName, hashes map[string]string) error {
+	g := p.gateway(key)
+	if g == nil {
+		return errClosed
+	}
+	scope := make(map[netip.AddrPort]configsync.ScopeEntry, len(hashes))
+	for address, hash := range hashes {
+		at, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return fmt.Errorf("upstream address %q: %w", address, err)
+		}
+		scope[at] = configsync.ScopeEntry{EgressHash: hash}
+	}
+	return g.builder.SetScope(scope)
+}
+
+// Publish implements routes.Publisher.
+func (p *Publisher) Publish(key types.NamespacedName) (configsync.Position, error) {
+	g := p.gateway(key)
+	if g == nil {
+		return configsync.Position{}, errClosed
+	}
+	snap, fresh := g.builder.Snapshot()
+	if !fresh {
+		return snap.Position, nil
+	}
+	if err := p.config.Server.Publish(streamGateway(key), snap); err != nil {
+		return configsync.Position{}, err
+	}
+	g.saver.Changed()
+	return snap.Position, nil
+}
+
+// Ahead publishes anew after a proxy showed a later position than ours: the
+// count of leaders was lost, and only the leader streams.
+func (p *Publisher) Ahead(gw configsync.Gateway, seen configsync.Position) {
+	key := types.NamespacedName{Namespace: gw.Namespace, Name: gw.Name}
+	g := p.gateway(key)
+	if g == nil {
+		return
+	}
+	p.log.Warn("A proxy holds a later configuration than this manager's; publishing under a higher term", "gateway", key)
+	g.builder.Raise(seen)
+	if _, err := p.Publish(key); err != nil {
+		p.log.Error("Publishing under a higher term failed", "gateway", key, "error", err)
+	}
+}
+
+// Acknowledged implements routes.Publisher.
+func (p *Publisher) Acknowledged(key types.NamespacedName) (configsync.Position, []configsync.Rejection) {
+	facts := p.config.Server.Facts(streamGateway(key))
+	var least configsync.Position
+	for i, proxy := range facts.Proxies {
+		if i == 0 || proxy.Position.Compare(least) < 0 {
+			least = proxy.Position
+		}
+	}
+	rejections := make([]configsync.Rejection, 0, len(facts.Rejections))
+	for _, r := range facts.Rejections {
+		rejections = append(rejections, r.Rejection)
+	}
+	return least, rejections
+}
+
+// Close implements routes.Publisher.
+func (p *Publisher) Close(key types.NamespacedName) {
+	p.mu.Lock()
+	g := p.gateways[key]
+	delete(p.gateways, key)
+	p.mu.Unlock()
+	if g != nil {
+		g.end()
+		p.config.Server.Forget(streamGateway(key))
+	}
+}
+
+func streamGateway(key types.NamespacedName) configsync.Gateway {
+	return configsync.Gateway{Namespace: key.Namespace, Name: key.Name}
+}
