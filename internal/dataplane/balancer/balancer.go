@@ -129,7 +129,7 @@ func New(store *Store, u *entity.Upstream, targets []*entity.Target, resolve Res
 func Single(store *Store, host string, port int, resolve Resolve) *Balancer {
 	b := &Balancer{
 		name: "", algorithm: RoundRobin, threshold: -1, store: store, resolve: resolve,
-		targets: []target{{host: strings.Trim(host, "[]"), port: uint16(port), weight: defaultWeight}},
+		targets: []target{{host: unbracket(host), port: uint16(port), weight: defaultWeight}},
 	}
 	b.start()
 	return b
@@ -137,23 +137,31 @@ func Single(store *Store, host string, port int, resolve Resolve) *Balancer {
 
 func parseTarget(t *entity.Target) (target, error) {
 	out := target{host: t.Target, port: defaultTargetPort, weight: or(t.Weight, defaultWeight)}
-	if addr, err := netip.ParseAddr(strings.Trim(t.Target, "[]")); err == nil {
+	if addr, err := netip.ParseAddr(unbracket(t.Target)); err == nil && !strings.ContainsAny(addr.Zone(), "[]") {
 		out.host = addr.String()
 		return out, nil
 	}
 	host, port, err := net.SplitHostPort(t.Target)
 	if err != nil {
-		if strings.Contains(t.Target, ":") || t.Target == "" {
+		if strings.ContainsAny(t.Target, "[]:") || t.Target == "" {
 			return out, fmt.Errorf("%q is not host[:port]", t.Target)
 		}
 		return out, nil
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 || host == "" {
+	if err != nil || n == 0 || host == "" || strings.ContainsAny(host, "[]") {
 		return out, fmt.Errorf("%q is not host[:port]", t.Target)
 	}
 	out.host, out.port = host, uint16(n)
 	return out, nil
+}
+
+// unbracket returns an IPv6 address without the brackets around it.
+func unbracket(host string) string {
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		return host[1 : len(host)-1]
+	}
+	return host
 }
 
 // start installs the peers that need no resolving.

@@ -126,19 +126,19 @@ func (d *Dialer) DialTimeout(ctx context.Context, network, address string, timeo
 	return nil, d.failure(ctx, network, address, err)
 }
 
-// errUnresolved marks failures of the resolver.
-type errUnresolved struct{ error }
+// unresolvedError marks failures of the resolver.
+type unresolvedError struct{ error }
 
-func (e errUnresolved) Unwrap() error { return e.error }
+func (e unresolvedError) Unwrap() error { return e.error }
 
-// errForbidden marks refusals of the policy.
-type errForbidden struct{ error }
+// forbiddenError marks refusals of the policy.
+type forbiddenError struct{ error }
 
 // addresses returns what to connect to.
 func (d *Dialer) addresses(ctx context.Context, network, address string) ([]string, error) {
 	if strings.HasPrefix(network, "unix") {
 		if d.policy.Load() != nil {
-			return nil, errForbidden{errors.New("unix sockets belong to this pod")}
+			return nil, forbiddenError{errors.New("unix sockets belong to this pod")}
 		}
 		return []string{address}, nil
 	}
@@ -151,7 +151,7 @@ func (d *Dialer) addresses(ctx context.Context, network, address string) ([]stri
 	}
 	records, _, err := d.resolver.Lookup(ctx, host)
 	if err != nil {
-		return nil, errUnresolved{err}
+		return nil, unresolvedError{err}
 	}
 	var out []string
 	for _, r := range records {
@@ -165,7 +165,7 @@ func (d *Dialer) addresses(ctx context.Context, network, address string) ([]stri
 		out = append(out, net.JoinHostPort(r.Addr.String(), p))
 	}
 	if len(out) == 0 {
-		return nil, errUnresolved{fmt.Errorf("%q has no address for %s", host, network)}
+		return nil, unresolvedError{fmt.Errorf("%q has no address for %s", host, network)}
 	}
 	return out, nil
 }
@@ -189,18 +189,18 @@ func (d *Dialer) control(_ context.Context, network, address string, _ syscall.R
 	}
 	a, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return errForbidden{fmt.Errorf("%s %s is no address", network, address)}
+		return forbiddenError{fmt.Errorf("%s %s is no address", network, address)}
 	}
 	if err := p.Check(a); err != nil {
-		return errForbidden{err}
+		return forbiddenError{err}
 	}
 	return nil
 }
 
 func (d *Dialer) failure(ctx context.Context, network, address string, err error) *Error {
 	e := &Error{Network: network, Address: address, Err: err}
-	var forbidden errForbidden
-	var unresolved errUnresolved
+	var forbidden forbiddenError
+	var unresolved unresolvedError
 	var ne net.Error
 	switch {
 	case errors.As(err, &forbidden):

@@ -38,14 +38,14 @@ func listen(t *testing.T, address string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			c.Close()
+			_ = c.Close()
 		}
 	}()
 	return l.Addr().(*net.TCPAddr).Port
@@ -58,8 +58,11 @@ func deadPort(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	port := l.Addr().(*net.TCPAddr).Port
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
 
 func TestDial(t *testing.T) {
@@ -84,7 +87,7 @@ func TestDial(t *testing.T) {
 		for range 3 { // each address of a name is the first one in turn
 			conn, err := d.DialContext(t.Context(), "tcp", address)
 			if err == nil {
-				conn.Close()
+				_ = conn.Close()
 			}
 			if (err == nil) != (want == 255) || err != nil && KindOf(err) != want {
 				t.Errorf("%s: %v (kind %d)", address, err, KindOf(err))
@@ -110,16 +113,19 @@ func TestNoDelay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { _ = conn.Close() })
 	raw, err := conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw.Control(func(fd uintptr) {
+	err = raw.Control(func(fd uintptr) {
 		if v, err := syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_NODELAY); v == 0 || err != nil {
 			t.Errorf("TCP_NODELAY is %d, %v", v, err)
 		}
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // hanging returns an address whose connections are never accepted: the queue of
@@ -130,7 +136,7 @@ func hanging(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { syscall.Close(fd) })
+	t.Cleanup(func() { _ = syscall.Close(fd) })
 	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(fd, 0)); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +150,7 @@ func hanging(t *testing.T) string {
 		if err != nil {
 			return address
 		}
-		t.Cleanup(func() { c.Close() })
+		t.Cleanup(func() { _ = c.Close() })
 	}
 	t.Fatal("the listener's queue does not fill")
 	return ""
@@ -180,7 +186,7 @@ func TestPolicyIsCheckedAtConnectTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { _ = l.Close() })
 	d := New(names{"rebind.test": {record("127.0.0.1", 0)}, "mapped.test": {record("::ffff:127.0.0.1", 0)}}, 0)
 	try := func() map[string]error {
 		out := map[string]error{}
@@ -188,18 +194,18 @@ func TestPolicyIsCheckedAtConnectTime(t *testing.T) {
 			address := fmt.Sprintf("%s:%d", a, port)
 			conn, err := d.DialContext(t.Context(), "tcp", address)
 			if err == nil {
-				conn.Close()
+				_ = conn.Close()
 			}
 			out[a] = err
 			if conn, err := d.DialContext(t.Context(), "udp", address); err == nil {
-				conn.Close()
+				_ = conn.Close()
 			} else {
 				out["udp "+a] = err
 			}
 		}
 		conn, err := d.DialContext(t.Context(), "unix", socket)
 		if err == nil {
-			conn.Close()
+			_ = conn.Close()
 		}
 		out["unix"] = err
 		return out

@@ -85,7 +85,7 @@ func SystemConfig(resolvConf, hosts string) (Config, error) {
 	if err != nil {
 		return c, fmt.Errorf("resolver: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	if c.Hosts, err = ParseHosts(f); err != nil {
 		return c, fmt.Errorf("resolver: %s: %w", hosts, err)
 	}

@@ -46,9 +46,9 @@ func startServer(t *testing.T) *server {
 	for _, d := range []*dns.Server{{PacketConn: pc, Handler: s}, {Listener: l, Handler: s}} {
 		started := make(chan struct{})
 		d.NotifyStartedFunc = func() { close(started) }
-		go d.ActivateAndServe()
+		go func() { _ = d.ActivateAndServe() }()
 		<-started
-		t.Cleanup(func() { d.Shutdown() })
+		t.Cleanup(func() { _ = d.Shutdown() })
 	}
 	return s
 }
@@ -112,7 +112,7 @@ func (s *server) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	if _, udp := w.RemoteAddr().(*net.UDPAddr); udp {
 		m.Truncate(dns.MinMsgSize)
 	}
-	w.WriteMsg(m)
+	_ = w.WriteMsg(m)
 }
 
 func mustRR(s string) dns.RR {
@@ -267,7 +267,7 @@ func eventually(t *testing.T, r *Resolver, host, want string) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: %q %v, want %q", host, got, err, want)
 		}
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 }
 
@@ -331,7 +331,7 @@ func TestServersInTurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close()
+	t.Cleanup(func() { _ = silent.Close() })
 	r, _ := newResolver(good, func(c *Config) {
 		c.Servers = []string{silent.LocalAddr().String(), bad.addr, good.addr}
 		c.Timeout = 50 * time.Millisecond
@@ -356,7 +356,9 @@ func TestCacheIsBounded(t *testing.T) {
 	s := startServer(t)
 	r, _ := newResolver(s, func(c *Config) { c.MaxEntries = 10 })
 	for i := range 50 {
-		lookup(t, r, fmt.Sprintf("n%d.test", i))
+		if _, _, err := lookup(t, r, fmt.Sprintf("n%d.test", i)); !errors.Is(err, ErrNotFound) {
+			t.Fatal(err)
+		}
 	}
 	if n := len(r.cache); n > 10 {
 		t.Errorf("%d names in the cache", n)
@@ -366,8 +368,8 @@ func TestCacheIsBounded(t *testing.T) {
 func TestSystemConfig(t *testing.T) {
 	dir := t.TempDir()
 	resolv, hosts := filepath.Join(dir, "resolv.conf"), filepath.Join(dir, "hosts")
-	os.WriteFile(resolv, []byte("search ns.svc.test svc.test\nnameserver 10.0.0.10\nnameserver 2001:db8::53\noptions ndots:5 timeout:3 attempts:4\n"), 0o600)
-	os.WriteFile(hosts, []byte("# local\n127.0.0.1 localhost Box # me\n::1 localhost\nbroken line\n\n"), 0o600)
+	write(t, resolv, []byte("search ns.svc.test svc.test\nnameserver 10.0.0.10\nnameserver 2001:db8::53\noptions ndots:5 timeout:3 attempts:4\n"))
+	write(t, hosts, []byte("# local\n127.0.0.1 localhost Box # me\n::1 localhost\nbroken line\n\n"))
 	c, err := SystemConfig(resolv, hosts)
 	if err != nil {
 		t.Fatal(err)
@@ -379,6 +381,13 @@ func TestSystemConfig(t *testing.T) {
 	}
 	if c, err := SystemConfig(filepath.Join(dir, "none"), filepath.Join(dir, "none")); err != nil || len(c.Servers) != 0 {
 		t.Errorf("absent files: %v %v", c, err)
+	}
+}
+
+func write(t *testing.T, file string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

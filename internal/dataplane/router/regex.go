@@ -35,7 +35,7 @@ func compilePath(pattern string) (*regex, error) {
 	tree, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
 		re.literal = backtrackingLiteral(pattern)
-		return re, re.compileBacktracking(`^(?:`+pattern+`)`, err)
+		return re, re.compileBacktracking(pattern, `^(?:`+pattern+`)`, err)
 	}
 	tree = tree.Simplify()
 	if re.literal, re.exact = literalAndEnd(tree); re.exact {
@@ -51,16 +51,20 @@ func compileSearch(pattern string) (*regex, error) {
 	var err error
 	if re.linear, err = regexp.Compile(pattern); err != nil {
 		re.linear = nil
-		return re, re.compileBacktracking(pattern, err)
+		return re, re.compileBacktracking(pattern, pattern, err)
 	}
 	return re, nil
 }
 
-// compileBacktracking reports linearErr, the message users know from RE2, when
-// the pattern is not valid for either engine.
-func (re *regex) compileBacktracking(pattern string, linearErr error) error {
+// compileBacktracking compiles anchored, which holds pattern. It reports
+// linearErr, the message users know from RE2, when pattern is not valid for
+// either engine.
+func (re *regex) compileBacktracking(pattern, anchored string, linearErr error) error {
 	backtrackingClock.Do(func() { regexp2.SetTimeoutCheckPeriod(time.Millisecond) })
-	back, err := regexp2.Compile(pattern, regexp2.RE2)
+	if _, err := regexp2.Compile(pattern, regexp2.RE2); err != nil { // "a)(b" is valid in a group only
+		return linearErr
+	}
+	back, err := regexp2.Compile(anchored, regexp2.RE2)
 	if err != nil {
 		return linearErr
 	}

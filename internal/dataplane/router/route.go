@@ -28,17 +28,14 @@ type Problem struct {
 	Err       error
 }
 
-// Error implements error.
-func (p Problem) Error() string {
+// String says which route to fix, where and why.
+func (p Problem) String() string {
 	name := p.RouteName
 	if name == "" {
 		name = string(p.RouteID)
 	}
 	return fmt.Sprintf("route %q: %s: %v", name, p.Field, p.Err)
 }
-
-// Unwrap returns the cause.
-func (p Problem) Unwrap() error { return p.Err }
 
 // Route is a route ready to run, with Kong's defaults filled in. It is
 // immutable.

@@ -3,7 +3,6 @@
 package router
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -194,16 +193,20 @@ func TestProblems(t *testing.T) {
 			{Route: route},
 			{Route: &entity.Route{ID: "good", Paths: []string{"/good"}}},
 		})
-		if len(problems) != 1 || problems[0].Field != field || problems[0].RouteID != "x" || errors.Unwrap(problems[0]) == nil ||
-			!strings.Contains(problems[0].Error(), `route "bad": `+field) {
+		if len(problems) != 1 || problems[0].Field != field || problems[0].RouteID != "x" || problems[0].Err == nil ||
+			!strings.Contains(problems[0].String(), `route "bad": `+field) {
 			t.Errorf("%s: %v", field, problems)
 		}
 		if _, ok := r.Match(&Input{Path: "/good"}); !ok || r.Len() != 1 {
 			t.Errorf("%s: the good route is gone", field)
 		}
 	}
-	_, problems := New([]Item{{Route: &entity.Route{ID: "none"}}})
-	if len(problems) != 1 || !strings.Contains(problems[0].Error(), "no matcher") {
+	_, problems := New([]Item{{Route: &entity.Route{ID: "x", Paths: []string{"~/a)(b"}}}})
+	if len(problems) != 1 {
+		t.Errorf("unbalanced parentheses: %v", problems)
+	}
+	_, problems = New([]Item{{Route: &entity.Route{ID: "none"}}})
+	if len(problems) != 1 || !strings.Contains(problems[0].String(), "no matcher") {
 		t.Errorf("a route without matchers: %v", problems)
 	}
 	_, problems = New([]Item{{Route: &entity.Route{ID: "a", Paths: []string{"/"}}}, {Route: &entity.Route{ID: "a", Paths: []string{"/"}}}})

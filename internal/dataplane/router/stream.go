@@ -109,11 +109,11 @@ func endpoints(list []entity.Endpoint) ([]endpoint, error) {
 				return nil, fmt.Errorf("%q is neither an address nor a CIDR range", e.IP)
 			}
 		}
-		if port := or(e.Port, 0); port < 0 || port > math.MaxUint16 {
+		port := or(e.Port, 0)
+		if port < 0 || port > math.MaxUint16 {
 			return nil, fmt.Errorf("port %d is not between 0 and 65535", port)
-		} else {
-			p.port = uint16(port)
 		}
+		p.port = uint16(port)
 		out = append(out, p)
 	}
 	// An address is more than a port, a port more than a range.

@@ -11,7 +11,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
-// Problem says why an entity was left out of a Set. Its text holds no secret.
+// Problem says why an entity was left out. Its text holds no secret.
 type Problem struct {
 	Kind  entity.Kind
 	ID    entity.ID
@@ -19,11 +19,8 @@ type Problem struct {
 	Err   error
 }
 
-// Error implements error.
-func (p Problem) Error() string { return fmt.Sprintf("%s %q: %s: %v", p.Kind, p.ID, p.Field, p.Err) }
-
-// Unwrap returns the cause.
-func (p Problem) Unwrap() error { return p.Err }
+// String says which entity to fix, where and why.
+func (p Problem) String() string { return fmt.Sprintf("%s %q: %s: %v", p.Kind, p.ID, p.Field, p.Err) }
 
 // pair is a parsed certificate entity.
 type pair struct {

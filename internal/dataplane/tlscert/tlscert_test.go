@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net"
 	"slices"
@@ -94,23 +95,23 @@ func handshake(t *testing.T, s *Store, policy string, client *tls.Config) (tls.C
 		t.Fatal(err)
 	}
 	a, b := net.Pipe()
-	defer a.Close()
-	defer b.Close()
+	defer func() { _, _ = a.Close(), b.Close() }()
 	deadline := time.Now().Add(10 * time.Second)
-	a.SetDeadline(deadline)
-	b.SetDeadline(deadline)
+	if err := errors.Join(a.SetDeadline(deadline), b.SetDeadline(deadline)); err != nil {
+		t.Fatal(err)
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if tls.Server(b, server).Handshake() != nil {
-			b.Close()
+			_ = b.Close()
 		}
 	}()
 	client.InsecureSkipVerify = true
 	conn := tls.Client(a, client)
 	err := conn.Handshake()
 	if err != nil {
-		a.Close()
+		_ = a.Close()
 	}
 	<-done
 	return conn.ConnectionState(), err
@@ -233,7 +234,7 @@ func TestSetProblems(t *testing.T) {
 	var got []string
 	for _, p := range problems {
 		got = append(got, string(p.Kind)+"/"+string(p.ID)+"/"+p.Field)
-		if text := p.Error(); strings.Contains(text, "PRIVATE") || !strings.Contains(text, string(p.ID)) || p.Unwrap() == nil {
+		if text := p.String(); strings.Contains(text, "PRIVATE") || !strings.Contains(text, string(p.ID)) || p.Err == nil {
 			t.Errorf("%s", text)
 		}
 	}
@@ -347,6 +348,8 @@ func BenchmarkGetCertificate(b *testing.B) {
 	hello := &tls.ClientHelloInfo{ServerName: "x.a.test"}
 	b.ReportAllocs()
 	for b.Loop() {
-		s.GetCertificate(hello)
+		if _, err := s.GetCertificate(hello); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
