@@ -92,6 +92,10 @@ func (c *Cluster) Up(ctx context.Context, options UpOptions) error {
 			}
 			return s.run(ctx)
 		}); err != nil {
+			// Whatever broke because of an interruption is not the news.
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			return err
 		}
 	}
