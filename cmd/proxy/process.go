@@ -20,6 +20,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/status"
+	"github.com/kong/kong-istio-gateway/internal/plugins/registry"
 	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
 )
 
@@ -57,9 +58,9 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 		p.access = engine.NewAccessLog(os.Stdout)
 	}
 	host := newPluginHost(dialer, logger)
-	p.engine = engine.New(engine.Options{
+	p.engine, err = engine.New(engine.Options{
 		Settings: o.settings,
-		Catalog:  pipeline.NewCatalog(host, schemas.All(), registrations()...),
+		Catalog:  pipeline.NewCatalog(host, schemas.All(), registry.All()...),
 		Schemas:  schemas.All(),
 		Dialer:   dialer,
 		Resolve:  resolve,
@@ -68,6 +69,9 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 
 		AccessLog: p.access,
 	})
+	if err != nil {
+		return nil, err
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newCollector(p.engine))
 	p.status = status.New(status.Facts{Ready: p.readiness, Describe: p.describe, Metrics: registry})

@@ -80,7 +80,7 @@ func (s *stream) run(ctx context.Context) error {
 // apply takes an update of the stream.
 func (s *stream) apply(ctx context.Context, u client.Update) []configsync.Rejection {
 	if u.DialChanged || u.First {
-		s.process.dialer.SetPolicy(dialPolicy(u.Settings.Dial))
+		s.process.dialer.SetPolicy(s.dialPolicy(u.Settings.Dial))
 	}
 	scope := u.Settings.Scope
 	s.gate.Apply(ctx, u.Set(), func(a netip.AddrPort) (meshscope.Scope, bool) {
@@ -107,14 +107,17 @@ func (s *stream) applySet(set *entity.Set) {
 // readiness says why the gateway cannot serve yet.
 func (s *stream) ready() bool { return s.client.State().Applied && s.gate.Settled() }
 
-func dialPolicy(p *configsync.DialPolicy) dial.Policy {
-	if p == nil {
-		return dial.Policy{}
+// dialPolicy is what the control plane lets this proxy dial. The pod's own
+// address is known only here.
+func (s *stream) dialPolicy(p *configsync.DialPolicy) *dial.Policy {
+	if p == nil || !p.RefuseLocal {
+		return nil
 	}
-	return dial.Policy{
-		RefusedRanges: p.RefusedRanges, RefusedAddresses: p.RefusedAddresses,
-		RefuseLocal: p.RefuseLocal, RefusedPodPorts: p.RefusedPodPorts,
+	var own []netip.Addr
+	if a, err := netip.ParseAddr(s.process.options.pod.ip); err == nil {
+		own = append(own, a)
 	}
+	return dial.NewPolicy(own)
 }
 
 // report tells the control plane how the proxy does.

@@ -14,8 +14,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/tlscert"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/upstream"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
@@ -28,20 +30,15 @@ const (
 	drainGrace = 100 * time.Millisecond
 )
 
-// Resolver turns a host into an address to dial; port is the one to use unless
-// the name's records say otherwise (SRV).
-type Resolver interface {
-	ResolveOne(ctx context.Context, host string, port int) (netip.AddrPort, error)
-}
-
 // Options are what an Engine is made of.
 type Options struct {
 	Settings Settings
 	Catalog  *pipeline.Catalog
 	Schemas  entity.SchemaSet
 	Dialer   upstream.Dialer
-	Resolver Resolver
-	Logger   *slog.Logger
+	// Resolve asks for the addresses of a name.
+	Resolve balancer.Resolve
+	Logger  *slog.Logger
 	// Product is the product token of Server and Via.
 	Product string
 	// AccessLog receives a line for each request, nil for none.
@@ -57,6 +54,8 @@ type Engine struct {
 	answerLimits http1.Limits
 	via          []byte
 	pools        *upstream.Pools
+	peerStates   *balancer.Store
+	certs        *tlscert.Store
 	log          *slog.Logger
 	accessLog    *AccessLog
 	stats        *Stats
@@ -78,7 +77,11 @@ type Engine struct {
 }
 
 // New returns an engine that runs an empty configuration.
-func New(options Options) *Engine {
+func New(options Options) (*Engine, error) {
+	certs, err := tlscert.NewStore(nil)
+	if err != nil {
+		return nil, err
+	}
 	e := &Engine{
 		options:      options,
 		settings:     &options.Settings,
@@ -89,6 +92,7 @@ func New(options Options) *Engine {
 		log:          options.Logger,
 		accessLog:    options.AccessLog,
 		stats:        newStats(),
+		certs:        certs,
 	}
 	e.limits.Body = options.Settings.ClientMaxBodySize
 	e.context, e.shutdown = context.WithCancel(context.Background())
@@ -97,11 +101,13 @@ func New(options Options) *Engine {
 		Requests:    options.Settings.UpstreamKeepaliveMaxRequests,
 		IdleTimeout: options.Settings.UpstreamKeepaliveIdleTimeout,
 	}, time.Now)
+	e.peerStates = &balancer.Store{}
 	e.conns.init()
 	e.retiring.engine = e
 	empty, _ := e.build(nil, &entity.Set{})
 	e.current.Store(empty)
-	return e
+	e.certs.Use(empty.certs)
+	return e, nil
 }
 
 // Apply makes a configuration the running one and returns what of it cannot
@@ -112,6 +118,7 @@ func (e *Engine) Apply(set *entity.Set) []pipeline.Rejection {
 	previous := e.current.Load()
 	next, rejected := e.build(previous, set)
 	e.current.Store(next)
+	e.certs.Use(next.certs)
 	e.retiring.retire(previous, next)
 	return rejected
 }

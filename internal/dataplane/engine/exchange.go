@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/errorpage"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
@@ -46,6 +47,10 @@ type exchange struct {
 	broken       bool // the answer could not be completed
 	upConn       *upstream.Conn
 	uploading    *upload
+	asked        []*balancer.Peer // peers that were tried
+	hash         string           // key of consistent hashing, once hashed
+	hashed       bool
+	hashCookie   *balancer.Cookie
 }
 
 // begin starts an exchange at the time of its first complete head.
@@ -68,6 +73,8 @@ func (ex *exchange) begin(now time.Time) {
 	x.People = ex.snapshot.people
 	ex.match, ex.route, ex.service = router.Result{}, nil, nil
 	ex.readDone, ex.tried, ex.sent, ex.broken, ex.uploading = true, false, false, false, nil
+	clear(ex.asked)
+	ex.asked, ex.hash, ex.hashed, ex.hashCookie = ex.asked[:0], "", false, nil
 	ex.stash, ex.whole = ex.stash[:0], ex.whole[:0]
 	ex.local.Reset()
 	x.Answer = plugin.Response{}

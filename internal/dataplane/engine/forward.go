@@ -7,11 +7,13 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"os"
-	"strconv"
+	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/errorpage"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
@@ -32,34 +34,41 @@ func (ex *exchange) proxy() {
 		}
 	}
 	x.Times.AccessDone = c.engine.now()
-	target := ex.target()
-	left := target.retries + 1
-	for {
-		peer, err := target.pick(x.Context, ex)
+	t := ex.target()
+	for left := t.retries; ; left-- {
+		peer, err := t.pick(ex)
 		if err != nil {
 			ex.answerPickError(err)
 			return
 		}
-		left--
-		result := ex.try(target, peer)
-		switch {
-		case result.err == nil:
-			ex.passAnswer(target, peer)
+		ex.asked = append(ex.asked, peer)
+		began := c.engine.now()
+		result := ex.try(t, peer)
+		if result.err == nil {
+			t.balancer.ReportStatus(peer, ex.resp.Status)
+			ex.passAnswer(t)
+			t.balancer.Done(peer, c.engine.now().Sub(began))
 			return
-		case result.client:
+		}
+		t.balancer.Done(peer, 0)
+		if result.client {
 			// The client is gone or broke its own request.
 			ex.refuseBody(result.err)
 			return
-		case result.stale && result.retry:
-			// A kept-alive connection had been closed in the meantime: that
-			// says nothing about the target (nginx does not count it either).
-			left++
 		}
-		target.report(peer, result)
+		if result.stale && result.retry {
+			// A kept-alive connection had been closed in the meantime: that says
+			// nothing about the peer, and nginx does not count it as a try.
+			ex.asked = ex.asked[:len(ex.asked)-1]
+			left++
+			continue
+		}
 		if left <= 0 || !result.retry {
+			t.balancer.ReportStatus(peer, result.status())
 			ex.answerProxyError(result.status(), errorpage.Message(result.status()))
 			return
 		}
+		t.balancer.ReportFailure(peer, result.failure())
 	}
 }
 
@@ -85,13 +94,33 @@ func (a *attempt) status() int {
 	return 502
 }
 
+func (a *attempt) failure() balancer.Failure {
+	if a.timeout {
+		return balancer.FailureTimeout
+	}
+	return balancer.FailureTCP
+}
+
+// hashKey returns what consistent hashing hashes.
+func (ex *exchange) hashKey(t *target) string {
+	if t.upstream == nil || t.upstream.Algorithm != balancer.ConsistentHashing {
+		return ""
+	}
+	if ex.hashed {
+		return ex.hash
+	}
+	ex.hashed = true
+	ex.hash, ex.hashCookie = balancer.HashKey(t.upstream, hashFacts{ex}, uuid.NewString)
+	return ex.hash
+}
+
 // try sends the request to one peer and reads the head of its answer.
-func (ex *exchange) try(t *target, p peer) (result attempt) {
+func (ex *exchange) try(t *target, p *balancer.Peer) (result attempt) {
 	c, x := ex.conn, ex.conn.x
 	ex.tried = true
 	now := c.engine.now()
 	x.Times.Sent = now
-	x.Attempts = append(x.Attempts, plugin.Try{Address: p.address, Started: now, TargetID: p.id, Latency: now.Sub(x.Times.AccessDone)})
+	x.Attempts = append(x.Attempts, plugin.Try{Address: p.Addr, Started: now, Latency: now.Sub(x.Times.AccessDone)})
 	record := &x.Attempts[len(x.Attempts)-1]
 	defer func() {
 		if result.err != nil {
@@ -154,7 +183,7 @@ func isTimeout(err error) bool {
 
 // send writes the request. What of the body was not read ahead is left to an
 // upload.
-func (ex *exchange) send(t *target, p peer) error {
+func (ex *exchange) send(t *target, p *balancer.Peer) error {
 	c, x := ex.conn, ex.conn.x
 	framing, length := ex.upstreamFraming()
 	if err := ex.appendHead(t, p, framing, length); err != nil {
@@ -199,7 +228,7 @@ func (ex *exchange) send(t *target, p peer) error {
 
 // appendHead renders the request head as the upstream will see it
 // (https://docs.konghq.com/gateway/latest/how-kong-works/routing-traffic/#proxying-behavior).
-func (ex *exchange) appendHead(t *target, p peer, framing http1.Framing, length int64) (err error) {
+func (ex *exchange) appendHead(t *target, p *balancer.Peer, framing http1.Framing, length int64) (err error) {
 	c, x := ex.conn, ex.conn.x
 	h := &ex.head
 	h.CopyFrom(&c.req.Header)
@@ -217,17 +246,17 @@ func (ex *exchange) appendHead(t *target, p peer, framing http1.Framing, length 
 	return err
 }
 
-func (ex *exchange) upstreamHost(t *target, p peer) []byte {
+func (ex *exchange) upstreamHost(t *target, p *balancer.Peer) []byte {
 	x := ex.conn.x
 	switch {
 	case x.UpstreamRequest.Authority != "":
 		return http1.View(x.UpstreamRequest.Authority)
 	case ex.route != nil && ex.route.PreserveHost && len(ex.conn.req.Host) > 0:
 		return ex.conn.req.Host
-	case t.hostHeader != "":
-		return http1.View(t.hostHeader)
+	case t.hostHeader() != "":
+		return http1.View(t.hostHeader())
 	}
-	return http1.View(p.authority)
+	return ex.authority(p.Host, int(p.Addr.Port()), t)
 }
 
 func (ex *exchange) forwardedHeaders(h *http1.Header) {
@@ -338,25 +367,29 @@ func (ex *exchange) answerPickError(err error) {
 	switch {
 	case errors.Is(err, errNameResolution):
 		ex.answerError(503, "name resolution failed")
-	case errors.Is(err, errNoPeer):
+	case errors.Is(err, balancer.ErrNoPeer):
 		ex.answerError(503, "failure to get a peer from the ring-balancer")
 	default:
 		ex.answerError(500, errorpage.Message(500))
 	}
 }
 
-// authority renders host and port as a Host header: the port is left out where
-// it is the scheme's own.
-func authority(host string, port int, scheme string) string {
-	if scheme == "http" && port == 80 || scheme == "https" && port == 443 {
-		return bracket(host)
+// authority renders a peer as a Host header: the port is left out where it is
+// the scheme's own.
+func (ex *exchange) authority(host string, port int, t *target) []byte {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
 	}
-	return bracket(host) + ":" + strconv.Itoa(port)
+	if t.scheme == "http" && port == 80 || t.scheme == "https" && port == 443 {
+		return http1.View(host)
+	}
+	return ex.conn.arena.Join(http1.View(host), http1.View(":"), ex.decimal(int64(port)))
 }
 
-func bracket(host string) string {
-	if a, err := netip.ParseAddr(host); err == nil && a.Is6() {
-		return "[" + host + "]"
+// hostOnly strips the port of a Host header.
+func hostOnly(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return host
 	}
-	return host
+	return hostport
 }

@@ -5,7 +5,6 @@ package engine
 import (
 	"errors"
 	"io"
-	"strconv"
 	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/errorpage"
@@ -17,7 +16,7 @@ import (
 const bufferedAnswerLimit = 8 << 20
 
 // passAnswer sends the upstream's answer to the client.
-func (ex *exchange) passAnswer(t *target, p peer) {
+func (ex *exchange) passAnswer(t *target) {
 	c, x := ex.conn, ex.conn.x
 	x.Times.FirstByte = c.engine.now()
 	ex.respDecoder.ResetResponse(&ex.resp, &c.engine.answerLimits)
@@ -238,6 +237,3 @@ func (ex *exchange) addProxyHeaders(h *http1.Header) {
 		h.ReplaceID(http1.HeaderVia, via)
 	}
 }
-
-// statusText renders a status for logs and metrics.
-func statusText(status int) string { return strconv.Itoa(status) }

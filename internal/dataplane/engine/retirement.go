@@ -58,6 +58,9 @@ func (r *retirement) collect() {
 	free := 0
 	for free < len(r.old) && !used[r.old[free].snapshot] {
 		closeInstances(r.old[free].instances)
+		for _, b := range r.old[free].snapshot.balancers {
+			b.Close()
+		}
 		free++
 	}
 	r.old = append(r.old[:0], r.old[free:]...)

@@ -5,6 +5,7 @@ package engine
 import (
 	"sync/atomic"
 
+	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/router"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/tlscert"
@@ -16,7 +17,9 @@ type snapshot struct {
 	router    *router.Router
 	plans     *pipeline.Plans
 	instances pipeline.Instances
-	certs     *tlscert.Store
+	certs     *tlscert.Set
+	cas       *tlscert.CAs
+	balancers []*balancer.Balancer
 	people    *directory
 	set       *entity.Set
 	// retired is set when a newer snapshot took its place.
@@ -61,7 +64,18 @@ func (e *Engine) build(previous *snapshot, set *entity.Set) (*snapshot, []pipeli
 	}
 	next.plans = pipeline.NewPlans(set.Plugins, next.instances, set.ConsumerGroups)
 
-	services, problems := e.services(set)
+	var old *tlscert.Set
+	if previous != nil {
+		old = previous.certs
+	}
+	var unusable, untrusted []tlscert.Problem
+	next.certs, unusable = tlscert.NewSet(old, set.Certificates, set.SNIs)
+	next.cas, untrusted = tlscert.NewCAs(set.CACertificates)
+	for _, p := range append(unusable, untrusted...) {
+		rejected = append(rejected, pipeline.Rejection{Key: entity.Key{Kind: p.Kind, ID: p.ID}, Name: string(p.ID), Field: p.Field, Reason: p.Err.Error()})
+	}
+	services, balancers, problems := e.services(next)
+	next.balancers = balancers
 	rejected = append(rejected, problems...)
 	items := make([]router.Item, 0, len(set.Routes))
 	for _, r := range set.Routes {

@@ -18,11 +18,11 @@ func (e *Engine) serverTLS() (*tls.Config, error) {
 			if cert != nil || err != nil {
 				return cert, err
 			}
-			return now.certs.Certificate(hello)
+			return e.certs.GetCertificate(hello)
 		},
 		NextProtos: []string{"http/1.1"},
 	}
-	if err := tlscert.SetPolicy(config, e.settings.SSLCipherSuite); err != nil {
+	if err := tlscert.ApplyPolicy(config, e.settings.SSLCipherSuite); err != nil {
 		return nil, err
 	}
 	return config, nil

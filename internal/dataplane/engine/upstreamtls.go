@@ -5,48 +5,37 @@ package engine
 import (
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"fmt"
 
+	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 )
 
 // clientTLS returns the TLS settings for a service and an id that is equal for
 // equal settings, so that connections are shared only between these.
-func clientTLS(s *entity.Service, set *entity.Set) (*tls.Config, string, error) {
+func clientTLS(s *entity.Service, in *snapshot) (*tls.Config, string, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.TLSVerify == nil || !*s.TLSVerify}
 	digest := sha256.New()
 	fmt.Fprintf(digest, "verify=%t\n", !config.InsecureSkipVerify)
 	if s.ClientCertificate != nil {
-		cert, err := certificateOf(s.ClientCertificate.ID, set)
-		if err != nil {
-			return nil, "", err
+		cert := in.certs.Certificate(s.ClientCertificate.ID)
+		if cert == nil {
+			return nil, "", fmt.Errorf("client_certificate: no usable certificate with id %s", s.ClientCertificate.ID)
 		}
-		config.Certificates = []tls.Certificate{cert}
+		config.Certificates = []tls.Certificate{*cert}
 		digest.Write(cert.Certificate[0])
 	}
 	if len(s.CACertificates) > 0 {
-		config.RootCAs = x509.NewCertPool()
-		for _, ca := range set.CACertificates {
-			for _, id := range s.CACertificates {
-				if ca.ID == id && config.RootCAs.AppendCertsFromPEM([]byte(ca.Cert)) {
-					digest.Write([]byte(ca.Cert))
-				}
-			}
+		pool, err := in.cas.Pool(s.CACertificates)
+		if err != nil {
+			return nil, "", err
 		}
+		config.RootCAs = pool
+		fmt.Fprintf(digest, "cas=%v\n", s.CACertificates)
 	}
 	return config, hex.EncodeToString(digest.Sum(nil)[:8]), nil
-}
-
-func certificateOf(id entity.ID, set *entity.Set) (tls.Certificate, error) {
-	for _, c := range set.Certificates {
-		if c.ID == id {
-			return tls.X509KeyPair([]byte(c.Cert), []byte(c.Key))
-		}
-	}
-	return tls.Certificate{}, fmt.Errorf("client_certificate: no certificate with id %s", id)
 }
 
 // chosenTarget is the target of a request that a plugin directed elsewhere.
@@ -56,8 +45,8 @@ func (e *Engine) chosenTarget(u *plugin.Upstream, s *service) *target {
 		*t = s.target
 	}
 	t.scheme = u.Scheme
-	t.hostHeader = ""
-	t.peers = e.hostPeers(u.Host, u.Port, u.Scheme)
+	t.upstream = nil
+	t.balancer = balancer.Single(e.peerStates, u.Host, u.Port, e.options.Resolve)
 	if u.Scheme == "https" && t.tls == nil {
 		t.tls, t.tlsID = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}, "plugin"
 	}

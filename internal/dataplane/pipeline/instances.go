@@ -73,14 +73,11 @@ func (c *Catalog) Configure(p *entity.Plugin, previous *Instance) (*Instance, *R
 	if !ok {
 		return nil, reject("name", "plugin is not part of this gateway; remove it or use a version that has it")
 	}
-	schema, ok := c.schemas.Plugin(p.Name)
-	if !ok {
-		return nil, reject("name", "plugin has no schema")
+	complete, err := entity.Complete(p, c.schemas)
+	if err != nil {
+		return nil, reject("config", err.Error())
 	}
-	values, violations := schema.Config.CompleteChecked(p.Config)
-	if len(violations) > 0 {
-		return nil, reject("config."+violations[0].Path, violations[0].Message)
-	}
+	values := complete.(*entity.Plugin).Config
 	phases, err := registration.Configure(plugin.Config{Plugin: p, Values: values, Host: c.host})
 	if err != nil {
 		return nil, reject("config", err.Error())
