@@ -9,7 +9,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -149,17 +148,16 @@ func (r *Reconciler) normal(gw *v1alpha1.KongIstioGateway, reason, action, note 
 	r.event(gw, corev1.EventTypeNormal, reason, action, note, args...)
 }
 
-// statusSeen is the status that was written last and the version it was written over: a cache that still shows that
-// version does not know the status yet.
+// statusSeen is the status that was written last and the version that it made.
 type statusSeen struct {
-	over   string
-	status v1alpha1.KongIstioGatewayStatus
+	version string
+	status  v1alpha1.KongIstioGatewayStatus
 }
 
-// currentStatus is the newest status that is known, from the cache or from our own last write.
-func (r *Reconciler) currentStatus(gw *v1alpha1.KongIstioGateway, uid types.UID) *v1alpha1.KongIstioGatewayStatus {
-	if v, ok := r.seen.Load(uid); ok {
-		if s, ok := v.(statusSeen); ok && s.over == gw.ResourceVersion {
+// currentStatus is the newest status that is known: our own last write as long as the cache shows an older version.
+func (r *Reconciler) currentStatus(gw *v1alpha1.KongIstioGateway) *v1alpha1.KongIstioGatewayStatus {
+	if v, ok := r.seen.Load(gw.UID); ok {
+		if s, ok := v.(statusSeen); ok && apply.Older(gw.ResourceVersion, s.version) {
 			return s.status.DeepCopy()
 		}
 	}

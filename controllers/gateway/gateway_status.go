@@ -28,7 +28,7 @@ import (
 
 // updateStatus computes the status and writes it if it changed; transitions of conditions become Events.
 func (r *Reconciler) updateStatus(ctx context.Context, gw *v1alpha1.KongIstioGateway, o *observed, p plan, out outcome) error {
-	before := r.currentStatus(gw, gw.UID)
+	before := r.currentStatus(gw)
 	after := r.status(before, o, p, out)
 	if equality.Semantic.DeepEqual(before, after) {
 		return nil
@@ -37,11 +37,10 @@ func (r *Reconciler) updateStatus(ctx context.Context, gw *v1alpha1.KongIstioGat
 	live.Status = *before
 	base := live.DeepCopy()
 	live.Status = *after
-	over := gw.ResourceVersion
 	if err := r.Client.Status().Patch(ctx, live, client.MergeFrom(base)); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	r.seen.Store(gw.UID, statusSeen{over: over, status: *after})
+	r.seen.Store(gw.UID, statusSeen{version: live.ResourceVersion, status: *after})
 	r.tellTransitions(gw, before.Conditions, after.Conditions)
 	return nil
 }
@@ -246,11 +245,10 @@ func podReady(pod *corev1.Pod) bool {
 	return false
 }
 
-// tellTransitions writes an Event for each condition that changed its status, a Warning when that is bad news.
+// tellTransitions writes an Event for each condition that changed, a Warning when that is bad news.
 func (r *Reconciler) tellTransitions(gw *v1alpha1.KongIstioGateway, before, after []metav1.Condition) {
 	for _, c := range after {
-		was := apimeta.FindStatusCondition(before, c.Type)
-		if c.Status == metav1.ConditionUnknown || (was != nil && was.Status == c.Status && was.Reason == c.Reason) {
+		if !newsworthy(apimeta.FindStatusCondition(before, c.Type), c) {
 			continue
 		}
 		kind := corev1.EventTypeNormal
@@ -259,6 +257,20 @@ func (r *Reconciler) tellTransitions(gw *v1alpha1.KongIstioGateway, before, afte
 		}
 		r.event(gw, kind, c.Reason, c.Type, "%s is %s: %s", c.Type, c.Status, c.Message)
 	}
+}
+
+// newsworthy leaves out what says nothing: Unknown, the absence of a pause, and a Ready that is as unready as before for
+// a reason that another condition tells.
+func newsworthy(was *metav1.Condition, c metav1.Condition) bool {
+	switch {
+	case c.Status == metav1.ConditionUnknown:
+		return false
+	case was == nil:
+		return c.Reason != v1alpha1.ReasonNotPaused
+	case c.Type == v1alpha1.ConditionReady:
+		return was.Status != c.Status
+	}
+	return was.Status != c.Status || was.Reason != c.Reason
 }
 
 // badNews leaves out what every start and rollout goes through.

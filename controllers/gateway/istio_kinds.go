@@ -76,16 +76,19 @@ func (k *IstioKinds) Served() render.IstioKinds {
 	}
 }
 
-// kindsOf lists the kinds that are served.
+// kindsOf lists the kinds that are served, always in the same order.
 func kindsOf(served render.IstioKinds) []istioKind {
 	var out []istioKind
-	for kind, there := range map[istioKind]bool{
-		peerAuthenticationKind: served.PeerAuthentication,
-		destinationRuleKind:    served.DestinationRule,
-		sidecarKind:            served.Sidecar,
+	for _, k := range []struct {
+		kind  istioKind
+		there bool
+	}{
+		{peerAuthenticationKind, served.PeerAuthentication},
+		{destinationRuleKind, served.DestinationRule},
+		{sidecarKind, served.Sidecar},
 	} {
-		if there {
-			out = append(out, kind)
+		if k.there {
+			out = append(out, k.kind)
 		}
 	}
 	return out

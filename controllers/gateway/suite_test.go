@@ -134,31 +134,45 @@ func manager(api *apiserver.Server) (*rest.Config, error) {
 	return config, nil
 }
 
-// injector is the admission configuration of an Istio install with the default revision, with the webhook that answers
-// pods which ask for a sidecar. Nobody serves it here, so it is ignored when it fails.
+// injector is the admission configuration of an Istio install with the default revision: the webhooks that answer
+// labelled namespaces, and pods that ask for a sidecar. Nobody serves them here, so they are ignored when they fail.
 func injector() *admissionv1.MutatingWebhookConfiguration {
-	ignore, none, seconds := admissionv1.Ignore, admissionv1.SideEffectClassNone, int32(1)
 	c := &admissionv1.MutatingWebhookConfiguration{}
 	c.Name = "istio-sidecar-injector"
 	c.Labels = map[string]string{"app": "sidecar-injector", "istio.io/rev": "default"}
-	c.Webhooks = []admissionv1.MutatingWebhook{{
-		Name:          "object.sidecar-injector.istio.io",
+	expression := func(key string, operator metav1.LabelSelectorOperator, values ...string) metav1.LabelSelectorRequirement {
+		return metav1.LabelSelectorRequirement{Key: key, Operator: operator, Values: values}
+	}
+	c.Webhooks = []admissionv1.MutatingWebhook{
+		webhook("namespace", []metav1.LabelSelectorRequirement{
+			expression("istio-injection", metav1.LabelSelectorOpIn, "enabled"),
+		}, []metav1.LabelSelectorRequirement{
+			expression("sidecar.istio.io/inject", metav1.LabelSelectorOpNotIn, "false"),
+		}),
+		webhook("object", []metav1.LabelSelectorRequirement{
+			expression("istio-injection", metav1.LabelSelectorOpDoesNotExist),
+			expression("istio.io/rev", metav1.LabelSelectorOpDoesNotExist),
+		}, []metav1.LabelSelectorRequirement{
+			expression("sidecar.istio.io/inject", metav1.LabelSelectorOpIn, "true"),
+			expression("istio.io/rev", metav1.LabelSelectorOpDoesNotExist),
+		}),
+	}
+	return c
+}
+
+func webhook(name string, namespaces, pods []metav1.LabelSelectorRequirement) admissionv1.MutatingWebhook {
+	ignore, none, seconds := admissionv1.Ignore, admissionv1.SideEffectClassNone, int32(1)
+	return admissionv1.MutatingWebhook{
+		Name:          name + ".sidecar-injector.istio.io",
 		ClientConfig:  admissionv1.WebhookClientConfig{Service: &admissionv1.ServiceReference{Namespace: "istio-system", Name: "istiod"}},
 		FailurePolicy: &ignore, SideEffects: &none, TimeoutSeconds: &seconds, AdmissionReviewVersions: []string{"v1"},
 		Rules: []admissionv1.RuleWithOperations{{
 			Operations: []admissionv1.OperationType{admissionv1.Create},
 			Rule:       admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
 		}},
-		NamespaceSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
-			{Key: "istio-injection", Operator: metav1.LabelSelectorOpDoesNotExist},
-			{Key: "istio.io/rev", Operator: metav1.LabelSelectorOpDoesNotExist},
-		}},
-		ObjectSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
-			{Key: "sidecar.istio.io/inject", Operator: metav1.LabelSelectorOpIn, Values: []string{"true"}},
-			{Key: "istio.io/rev", Operator: metav1.LabelSelectorOpDoesNotExist},
-		}},
-	}}
-	return c
+		NamespaceSelector: &metav1.LabelSelector{MatchExpressions: namespaces},
+		ObjectSelector:    &metav1.LabelSelector{MatchExpressions: pods},
+	}
 }
 
 // operator is one running manager with a control plane that tests steer.
@@ -253,16 +267,34 @@ func get(t *testing.T, key types.NamespacedName, into client.Object) error {
 // creates one ready pod with or without a sidecar.
 func settle(t *testing.T, key types.NamespacedName) {
 	t.Helper()
+	settleDeployment(t, key)
+	settleService(t, key)
+}
+
+func settleDeployment(t *testing.T, key types.NamespacedName) {
+	t.Helper()
 	d := &appsv1.Deployment{}
 	eventually(t, "Deployment exists", func() error {
 		return get(t, types.NamespacedName{Namespace: key.Namespace, Name: key.Name + "-blue"}, d)
 	})
 	settlePod(t, key, d)
+	completeDeployment(t, key)
+}
+
+// completeDeployment reports all pods as being of the newest template.
+func completeDeployment(t *testing.T, key types.NamespacedName) {
+	t.Helper()
+	d := &appsv1.Deployment{}
+	must(t, get(t, types.NamespacedName{Namespace: key.Namespace, Name: key.Name + "-blue"}, d))
 	n := *d.Spec.Replicas
 	d.Status = appsv1.DeploymentStatus{
 		ObservedGeneration: d.Generation, Replicas: n, UpdatedReplicas: n, ReadyReplicas: n, AvailableReplicas: n,
 	}
 	must(t, kube.Status().Update(t.Context(), d))
+}
+
+func settleService(t *testing.T, key types.NamespacedName) {
+	t.Helper()
 	s := &corev1.Service{}
 	must(t, get(t, key, s))
 	s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: "192.0.2.10"}}
@@ -271,21 +303,31 @@ func settle(t *testing.T, key types.NamespacedName) {
 
 func settlePod(t *testing.T, key types.NamespacedName, d *appsv1.Deployment) {
 	t.Helper()
+	readyPod(t, startPod(t, key, d))
+}
+
+// startPod makes a pod of the Deployment's template, with a sidecar if the template asks for one.
+func startPod(t *testing.T, key types.NamespacedName, d *appsv1.Deployment) *corev1.Pod {
+	t.Helper()
 	pod := &corev1.Pod{}
 	pod.Name, pod.Namespace = d.Name+"-0", key.Namespace
 	pod.Labels, pod.Annotations = d.Spec.Template.Labels, d.Spec.Template.Annotations
 	pod.Spec = *d.Spec.Template.Spec.DeepCopy()
 	pod.Spec.Volumes, pod.Spec.Containers[0].VolumeMounts = nil, nil
-	meshed := pod.Labels["sidecar.istio.io/inject"] == "true"
-	if meshed {
+	if pod.Labels["sidecar.istio.io/inject"] == "true" {
 		always := corev1.ContainerRestartPolicyAlways
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, corev1.Container{Name: "istio-proxy", Image: "proxyv2", RestartPolicy: &always})
 	}
 	must(t, kube.Create(t.Context(), pod))
+	return pod
+}
+
+func readyPod(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
 	pod.Status.Phase = corev1.PodRunning
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
-	if meshed {
-		pod.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "istio-proxy", Ready: true}}
+	for _, c := range pod.Spec.InitContainers {
+		pod.Status.InitContainerStatuses = append(pod.Status.InitContainerStatuses, corev1.ContainerStatus{Name: c.Name, Ready: true})
 	}
 	must(t, kube.Status().Update(t.Context(), pod))
 }

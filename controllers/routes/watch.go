@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
+	"time"
 
 	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
 	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
@@ -85,8 +87,8 @@ func (c *ControlPlane) watch(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !toolscache.WaitForCacheSync(ctx.Done(), synced.HasSynced) {
-			return ctx.Err()
+		if err := c.await(ctx, fmt.Sprintf("%T", o), synced); err != nil {
+			return err
 		}
 	}
 	informer, err := c.config.Cache.GetInformer(ctx, &apiextensionsv1.CustomResourceDefinition{})
@@ -101,7 +103,29 @@ func (c *ControlPlane) watch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watching CustomResourceDefinitions: %w", err)
 	}
-	if !toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) || !toolscache.WaitForCacheSync(ctx.Done(), k.synced()...) {
+	if err := c.await(ctx, "CustomResourceDefinition", registration); err != nil {
+		return err
+	}
+	for kind, registration := range k.registrations() {
+		if err := c.await(ctx, string(kind), registration); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncWarning is how long one kind is waited for before the log says what is waited for.
+const syncWarning = 15 * time.Second
+
+// await returns when all objects of a kind are in the store. It has no limit:
+// publishing without them would take away from the proxies what they run.
+func (c *ControlPlane) await(ctx context.Context, kind string, r toolscache.ResourceEventHandlerRegistration) error {
+	warn := time.AfterFunc(syncWarning, func() {
+		c.log.Warn("Objects of a kind cannot be listed yet, and nothing is published without them; "+
+			"is the manager's ClusterRole up to date, and the API server well?", "kind", kind)
+	})
+	defer warn.Stop()
+	if !toolscache.WaitForCacheSync(ctx.Done(), r.HasSynced) {
 		return ctx.Err()
 	}
 	return nil
@@ -200,12 +224,9 @@ func serves(crd *apiextensionsv1.CustomResourceDefinition, version string) bool 
 	return false
 }
 
-func (k *kindWatcher) synced() []toolscache.InformerSynced {
+// registrations returns the kinds that are being watched.
+func (k *kindWatcher) registrations() map[store.Kind]toolscache.ResourceEventHandlerRegistration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var list []toolscache.InformerSynced
-	for _, r := range k.running {
-		list = append(list, r.HasSynced)
-	}
-	return list
+	return maps.Clone(k.running)
 }

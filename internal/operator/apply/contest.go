@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
@@ -32,7 +33,7 @@ type Contested struct {
 // record is what is remembered about one object since this process started.
 type record struct {
 	renderedHash uint64 // of the last rendering that we wrote
-	decidedFrom  string // resourceVersion that the last write was decided from: a cache that still shows it is stale
+	written      string // resourceVersion that the last write made: a cache that shows an older one is stale
 	retakes      map[string][]time.Time
 	held         map[string]hold
 }
@@ -67,28 +68,34 @@ func (m *memory) of(gateway, object types.UID) *record {
 	return r
 }
 
-// stale reports whether live is what we already decided from: our write has not come back through the cache yet.
+// stale reports whether live is older than our last write, which has not come back through the cache yet.
 func (m *memory) stale(gateway types.UID, live *unstructured.Unstructured) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := m.of(gateway, live.GetUID())
-	return r.decidedFrom != "" && r.decidedFrom == live.GetResourceVersion()
+	return Older(live.GetResourceVersion(), m.of(gateway, live.GetUID()).written)
 }
 
-// wrote remembers a write that was decided from resourceVersion from ("" after a create) because of changed.
+// Older reports whether one resource version of an object is older than another. Resource versions that are no numbers,
+// or missing, are not older: Kubernetes orders them since 1.35.
+func Older(version, than string) bool {
+	order, err := resourceversion.CompareResourceVersion(version, than)
+	return err == nil && order < 0
+}
+
+// wrote remembers a write, the object that it made, and the changes that it was made because of.
 // A change is a retake when nothing else about the rendering changed since our last write and another manager holds
 // the path.
-func (m *memory) wrote(gateway, object types.UID, from string, rendered *unstructured.Unstructured, changed []Change, now time.Time) {
+func (m *memory) wrote(gateway types.UID, made, rendered *unstructured.Unstructured, changed []Change, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := m.of(gateway, object)
+	r := m.of(gateway, made.GetUID())
 	hash := hashOf(rendered)
 	if r.renderedHash == hash {
 		for _, c := range changed {
 			r.retaken(c, now)
 		}
 	}
-	r.decidedFrom, r.renderedHash = from, hash
+	r.written, r.renderedHash = made.GetResourceVersion(), hash
 }
 
 func (m *memory) forget(gateway types.UID) {

@@ -182,11 +182,7 @@ func (e *Engine) write(ctx context.Context, live *unstructured.Unstructured, wan
 	if err != nil {
 		return nil, err
 	}
-	from := ""
-	if live != nil {
-		from = live.GetResourceVersion()
-	}
-	e.memory.wrote(want.Gateway, after.GetUID(), from, want.Rendered, changed, e.Clock.Now())
+	e.memory.wrote(want.Gateway, after, want.Rendered, changed, e.Clock.Now())
 	return after, nil
 }
 
