@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/kong/kong-istio-gateway/internal/entity"
+	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -106,5 +107,36 @@ func TestCoreSchemas(t *testing.T) {
 	}
 	if slices.ContainsFunc(byName["plugins"].Fields, func(f string) bool { return len(f) > 7 && f[:7] == "config." }) {
 		t.Error("plugins goes into config, which each plugin's own schema describes")
+	}
+}
+
+func TestSchemasOfPlugins(t *testing.T) {
+	set, err := entity.NewSchemaSet(entity.PluginSchema{
+		Name:   "key-auth",
+		Config: schema.NewRecord(schema.String("realm"), schema.Nested("redis", schema.NewRecord(schema.String("host")))),
+		Credentials: []entity.CredentialType{{
+			Collection: "keyauth_credentials", UniqueKey: "key", Record: schema.NewRecord(schema.String("key")),
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := Schemas(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byName := map[string]Schema{}
+	for _, s := range all {
+		byName[s.Name] = s
+	}
+	plugin := byName["plugin:key-auth"]
+	if hash := plugin.Hash.String(); hash != set.Hashes()["key-auth"] {
+		t.Errorf("hash %s, the set says %s", hash, set.Hashes()["key-auth"])
+	}
+	if want := []string{"realm", "redis", "redis.host"}; !slices.Equal(plugin.Fields, want) {
+		t.Errorf("fields %v, want %v", plugin.Fields, want)
+	}
+	if got := byName["credential:keyauth_credentials"].Fields; !slices.Equal(got, []string{"key"}) {
+		t.Errorf("fields of the credential: %v", got)
 	}
 }

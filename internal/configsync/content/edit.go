@@ -27,9 +27,6 @@ func (e *Edit[V]) Done() Map[V] {
 	return Map[V]{root: e.root, size: e.size}
 }
 
-// Get returns the entry of a key as the Edit has it now.
-func (e *Edit[V]) Get(key Hash) (Entry[V], bool) { return find(e.root, key, 0) }
-
 // Put sets an entry and says whether that changed anything: an entry with the
 // same key and hash as the present one leaves the map as it is.
 func (e *Edit[V]) Put(entry Entry[V]) bool {
