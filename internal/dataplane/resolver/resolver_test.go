@@ -34,14 +34,7 @@ type server struct {
 func startServer(t *testing.T) *server {
 	t.Helper()
 	s := &server{zone: map[string][]string{}, rcode: map[string]int{}, asked: map[string]int{}}
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	pc, l := listenBoth(t)
 	s.addr = pc.LocalAddr().String()
 	for _, d := range []*dns.Server{{PacketConn: pc, Handler: s}, {Listener: l, Handler: s}} {
 		started := make(chan struct{})
@@ -51,6 +44,24 @@ func startServer(t *testing.T) *server {
 		t.Cleanup(func() { _ = d.Shutdown() })
 	}
 	return s
+}
+
+// listenBoth listens on the same port over UDP and TCP.
+func listenBoth(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 20 {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("tcp", pc.LocalAddr().String())
+		if err == nil {
+			return pc, l
+		}
+		_ = pc.Close() // the port is taken over TCP
+	}
+	t.Fatal("no port is free over both UDP and TCP")
+	return nil, nil
 }
 
 func (s *server) set(name, typ string, records ...string) {
