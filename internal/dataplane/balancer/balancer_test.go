@@ -559,6 +559,9 @@ func TestHashKey(t *testing.T) {
 		{entity.Upstream{HashOn: "cookie", HashOnCookie: "c"}, facts{"cookie:c": "mine"}, "mine", nil},
 		{entity.Upstream{HashOn: "cookie", HashOnCookie: "c"}, facts{}, "new", &Cookie{"c", "new", "/"}},
 		{entity.Upstream{HashOn: "header", HashOnHeader: "X", HashFallback: "cookie", HashOnCookie: "c", HashOnCookiePath: "/p"}, facts{}, "new", &Cookie{"c", "new", "/p"}},
+		{entity.Upstream{HashOn: "header", HashOnHeader: "X-K", HashFallback: "cookie", HashOnCookie: "c"}, facts{"header:X-K": "v"}, "v", &Cookie{"c", "new", "/"}},
+		{entity.Upstream{HashOn: "header", HashOnHeader: "X-K", HashFallback: "cookie", HashOnCookie: "c"}, facts{"header:X-K": "v", "cookie:c": "old"}, "v", nil},
+		{entity.Upstream{HashOn: "header", HashOnHeader: "X", HashFallback: "cookie", HashOnCookie: "c"}, facts{"header:X": "v"}, "v", nil},
 	} {
 		key, cookie := HashKey(&c.u, c.f, func() string { return "new" })
 		if key != c.key || fmt.Sprint(cookie) != fmt.Sprint(c.cookie) {
