@@ -7,6 +7,7 @@ package registry
 import (
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 	iprestriction "github.com/kong/kong-istio-gateway/internal/plugins/ip-restriction"
+	ratelimiting "github.com/kong/kong-istio-gateway/internal/plugins/rate-limiting"
 	requesttermination "github.com/kong/kong-istio-gateway/internal/plugins/request-termination"
 )
 
@@ -14,6 +15,7 @@ import (
 func All() []plugin.Registration {
 	return []plugin.Registration{
 		iprestriction.Registration,
+		ratelimiting.Registration,
 		requesttermination.Registration,
 	}
 }

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ratelimit
+
+import (
+	"hash/maphash"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	shards = 64
+	// sweepEvery is how often, in seconds, a shard that takes in new keys looks
+	// for counters whose windows are over.
+	sweepEvery = 60
+	// evictionSample is how many counters are compared when a full shard needs room.
+	evictionSample = 16
+)
+
+// Local counts in this process. It is bounded: when it is full, counters whose
+// windows end soonest make room. It is safe for concurrent use.
+type Local struct {
+	seed     maphash.Seed
+	perShard int
+	shards   [shards]shard
+}
+
+type shard struct {
+	mu        sync.Mutex
+	counters  map[Key]*counter
+	nextSweep int64
+}
+
+// counter holds the windows of one key. The periods of all instances with the
+// same key are counted together, each under its own index.
+type counter struct {
+	starts Windows
+	counts Usage
+	until  int64 // when the last window is over, in seconds since the epoch
+}
+
+// Windows holds the start of the present window of each period.
+type Windows [periods]int64
+
+// NewLocal returns a store for at most capacity keys.
+func NewLocal(capacity int) *Local {
+	l := &Local{seed: maphash.MakeSeed(), perShard: max(capacity/shards, 1)}
+	for i := range l.shards {
+		l.shards[i].counters = map[Key]*counter{}
+	}
+	return l
+}
+
+// Take counts 1 in each period of limits unless one of them is used up. It
+// returns what was counted before, and whether the request was counted.
+func (l *Local) Take(k Key, limits *Limits, now time.Time) (Usage, bool) {
+	s := l.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.counters[k]
+	var used Usage
+	if c != nil {
+		c.roll(limits, now)
+		used = c.counts
+	}
+	if used.exhausts(limits) {
+		return used, false
+	}
+	s.add(k, c, limits, now, 1, l.perShard)
+	return used, true
+}
+
+// Usage returns what was counted in the present windows of limits.
+func (l *Local) Usage(k Key, limits *Limits, now time.Time) Usage {
+	s := l.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.counters[k]
+	if c == nil {
+		return Usage{}
+	}
+	c.roll(limits, now)
+	return c.counts
+}
+
+// Add counts n in each period of limits.
+func (l *Local) Add(k Key, limits *Limits, now time.Time, n float64) {
+	s := l.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.add(k, s.counters[k], limits, now, n, l.perShard)
+}
+
+// Len returns the number of keys.
+func (l *Local) Len() int {
+	n := 0
+	for i := range l.shards {
+		s := &l.shards[i]
+		s.mu.Lock()
+		n += len(s.counters)
+		s.mu.Unlock()
+	}
+	return n
+}
+
+func (l *Local) shard(k Key) *shard { return &l.shards[maphash.Comparable(l.seed, k)%shards] }
+
+func (s *shard) add(k Key, c *counter, limits *Limits, now time.Time, n float64, capacity int) {
+	if c == nil {
+		s.makeRoom(now.Unix(), capacity)
+		c = &counter{}
+		k.ID = strings.Clone(k.ID)
+		s.counters[k] = c
+	}
+	c.roll(limits, now)
+	for p, limit := range limits {
+		if limit > 0 {
+			c.counts[p] += n
+		}
+	}
+}
+
+// roll begins new windows where the counter's are over. A clock that steps
+// back does not bring an old window's count back.
+func (c *counter) roll(limits *Limits, now time.Time) {
+	for p, limit := range limits {
+		if limit <= 0 {
+			continue
+		}
+		period := Period(p)
+		if start := period.Start(now); start != c.starts[p] {
+			c.starts[p], c.counts[p] = start, 0
+			c.until = max(c.until, period.End(start))
+		}
+	}
+}
+
+// makeRoom drops counters whose windows are over, at most once a minute, and
+// one more if the shard is still full.
+func (s *shard) makeRoom(now int64, capacity int) {
+	if now >= s.nextSweep || now < s.nextSweep-sweepEvery {
+		s.nextSweep = now + sweepEvery
+		for k, c := range s.counters {
+			if c.until <= now {
+				delete(s.counters, k)
+			}
+		}
+	}
+	if len(s.counters) < capacity {
+		return
+	}
+	var victim Key
+	var worst *counter
+	looked := 0
+	for k, c := range s.counters { // iteration starts at random
+		if worst == nil || c.until < worst.until || c.until == worst.until && c.total() < worst.total() {
+			victim, worst = k, c
+		}
+		if looked++; looked == evictionSample {
+			break
+		}
+	}
+	delete(s.counters, victim)
+}
+
+func (c *counter) total() float64 {
+	sum := 0.0
+	for _, n := range c.counts {
+		sum += n
+	}
+	return sum
+}
