@@ -14,6 +14,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -128,8 +129,9 @@ type ControlPlane struct {
 	store   *store.Store
 	kick    chan struct{}
 	changes chan event.GenericEvent
-	synced  chan struct{} // closed when the caches are filled
 
+	kinds    workqueue.TypedRateLimitingInterface[string] // names of CRDs
+	watched  map[store.Kind]toolscache.ResourceEventHandlerRegistration
 	opens    workqueue.TypedRateLimitingInterface[types.NamespacedName]
 	secrets  workqueue.TypedRateLimitingInterface[store.SecretRequest]
 	statuses workqueue.TypedRateLimitingInterface[store.Key]
@@ -166,7 +168,9 @@ func New(c Config) *ControlPlane {
 	}
 	return &ControlPlane{
 		config: c, log: c.Logger, store: store.New(c.Schemas),
-		kick: make(chan struct{}, 1), changes: make(chan event.GenericEvent, 1024), synced: make(chan struct{}),
+		kick: make(chan struct{}, 1), changes: make(chan event.GenericEvent, 1024),
+		kinds:    workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]()),
+		watched:  make(map[store.Kind]toolscache.ResourceEventHandlerRegistration),
 		opens:    workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]()),
 		secrets:  workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[store.SecretRequest]()),
 		statuses: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[store.Key]()),
@@ -263,14 +267,13 @@ func (c *ControlPlane) wake() {
 // Start runs until ctx ends. It runs on standbys too: their caches stay warm,
 // and without gateways they publish and write nothing.
 func (c *ControlPlane) Start(ctx context.Context) error {
-	defer c.opens.ShutDown()
-	defer c.secrets.ShutDown()
-	defer c.statuses.ShutDown()
+	defer c.shutDown()
 	if err := c.watch(ctx); err != nil {
 		return err
 	}
 	c.log.Info("The control plane's caches are filled")
 	var wg sync.WaitGroup
+	wg.Go(func() { work(ctx, c.kinds, c.watchKind) })
 	wg.Go(func() { work(ctx, c.opens, c.open) })
 	for range secretReaders {
 		wg.Go(func() { work(ctx, c.secrets, c.readSecret) })
@@ -282,11 +285,16 @@ func (c *ControlPlane) Start(ctx context.Context) error {
 	wg.Go(func() { c.gather(ctx, changes) })
 	wg.Go(func() { snapshot.Coalesce(ctx, changes, func() { c.deliver(ctx) }) })
 	<-ctx.Done()
+	c.shutDown()
+	wg.Wait()
+	return nil
+}
+
+func (c *ControlPlane) shutDown() {
+	c.kinds.ShutDown()
 	c.opens.ShutDown()
 	c.secrets.ShutDown()
 	c.statuses.ShutDown()
-	wg.Wait()
-	return nil
 }
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable.

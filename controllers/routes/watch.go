@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"sync"
+	"slices"
 	"time"
 
 	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
@@ -18,6 +18,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -81,7 +82,6 @@ func CacheOptions(scheme *runtime.Scheme) cache.Options {
 // watch starts all informers and returns when the store holds everything that
 // exists.
 func (c *ControlPlane) watch(ctx context.Context) error {
-	k := &kindWatcher{c: c, running: make(map[store.Kind]toolscache.ResourceEventHandlerRegistration)}
 	for _, o := range coreKinds() {
 		synced, err := c.feed(ctx, o)
 		if err != nil {
@@ -91,14 +91,20 @@ func (c *ControlPlane) watch(ctx context.Context) error {
 			return err
 		}
 	}
-	informer, err := c.config.Cache.GetInformer(ctx, &apiextensionsv1.CustomResourceDefinition{})
+	informer, err := c.config.Cache.GetInformer(ctx, &apiextensionsv1.CustomResourceDefinition{}, cache.BlockUntilSynced(false))
 	if err != nil {
 		return fmt.Errorf("watching CustomResourceDefinitions: %w", err)
 	}
+	changed := func(o any) {
+		if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+			o = gone.Obj
+		}
+		if crd, ok := o.(*apiextensionsv1.CustomResourceDefinition); ok && crdKinds[crd.Name].object != nil {
+			c.kinds.Add(crd.Name)
+		}
+	}
 	registration, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(o any) { k.definition(ctx, o, false) },
-		UpdateFunc: func(_, o any) { k.definition(ctx, o, false) },
-		DeleteFunc: func(o any) { k.definition(ctx, o, true) },
+		AddFunc: changed, UpdateFunc: func(_, o any) { changed(o) }, DeleteFunc: changed,
 	})
 	if err != nil {
 		return fmt.Errorf("watching CustomResourceDefinitions: %w", err)
@@ -106,9 +112,23 @@ func (c *ControlPlane) watch(ctx context.Context) error {
 	if err := c.await(ctx, "CustomResourceDefinition", registration); err != nil {
 		return err
 	}
-	for kind, registration := range k.registrations() {
-		if err := c.await(ctx, string(kind), registration); err != nil {
-			return err
+	return c.watchServed(ctx)
+}
+
+// watchServed starts the informers of the kinds that are served already.
+func (c *ControlPlane) watchServed(ctx context.Context) error {
+	for _, name := range slices.Sorted(maps.Keys(crdKinds)) {
+		for c.watchKind(ctx, name) != nil {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Second): // discovery follows the CRD's condition
+			}
+		}
+		if r := c.watched[crdKinds[name].kind]; r != nil {
+			if err := c.await(ctx, name, r); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -162,47 +182,33 @@ func (c *ControlPlane) feed(ctx context.Context, o client.Object) (toolscache.Re
 	})
 }
 
-// kindWatcher runs the informers of the kinds whose CRDs are established.
-type kindWatcher struct {
-	c *ControlPlane
-
-	mu      sync.Mutex
-	running map[store.Kind]toolscache.ResourceEventHandlerRegistration
-}
-
-// definition is told about CRDs, one at a time.
-func (k *kindWatcher) definition(ctx context.Context, o any, gone bool) {
-	if last, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
-		o = last.Obj
+// watchKind starts or ends the informer of a kind, as its CRD says. It is called
+// by one goroutine.
+func (c *ControlPlane) watchKind(ctx context.Context, name string) error {
+	known := crdKinds[name]
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	err := c.config.Cache.Get(ctx, types.NamespacedName{Name: name}, crd)
+	if err := client.IgnoreNotFound(err); err != nil {
+		return err
 	}
-	crd, ok := o.(*apiextensionsv1.CustomResourceDefinition)
-	if !ok {
-		return
-	}
-	known, ok := crdKinds[crd.Name]
-	if !ok {
-		return
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	_, running := k.running[known.kind]
-	serve := !gone && serves(crd, known.version)
-	switch {
+	serve := err == nil && serves(crd, known.version)
+	switch running := c.watched[known.kind] != nil; {
 	case serve && !running:
-		registration, err := k.c.feed(ctx, known.object())
+		registration, err := c.feed(ctx, known.object())
 		if err != nil {
-			k.c.log.Error("Watching a kind failed", "kind", known.kind, "error", err)
-			return
+			c.log.Warn("A kind cannot be watched yet; it is tried again", "kind", known.kind, "error", err)
+			return err
 		}
-		k.running[known.kind] = registration
+		c.watched[known.kind] = registration
 	case !serve && running:
-		if err := k.c.config.Cache.RemoveInformer(ctx, known.object()); err != nil {
-			k.c.log.Error("Ending the watch of a kind failed", "kind", known.kind, "error", err)
+		if err := c.config.Cache.RemoveInformer(ctx, known.object()); err != nil {
+			return fmt.Errorf("end the watch of %s: %w", known.kind, err)
 		}
-		delete(k.running, known.kind)
-		k.c.store.Forget(known.kind)
-		k.c.log.Info("A kind is no longer served; its objects are gone", "kind", known.kind)
+		delete(c.watched, known.kind)
+		c.store.Forget(known.kind)
+		c.log.Info("A kind is no longer served; its objects are gone", "kind", known.kind)
 	}
+	return nil
 }
 
 // serves reports whether objects of the version can be read.
@@ -222,11 +228,4 @@ func serves(crd *apiextensionsv1.CustomResourceDefinition, version string) bool 
 		}
 	}
 	return false
-}
-
-// registrations returns the kinds that are being watched.
-func (k *kindWatcher) registrations() map[store.Kind]toolscache.ResourceEventHandlerRegistration {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return maps.Clone(k.running)
 }
