@@ -1,0 +1,144 @@
+# Kong Istio Gateway. `make help` lists what there is.
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+BIN     := $(CURDIR)/bin
+VERSION ?= 0.1.0
+NAME    ?= kig
+LDFLAGS := -s -w -X main.version=$(VERSION)
+GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false
+CLUSTER := $(BIN)/cluster --name $(NAME)
+# How long a user waits before the walkthrough counts as failed is in its steps.
+TESTFLAGS ?= -race -timeout 15m
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-zA-Z_-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ For users
+
+.PHONY: demo
+demo: images ## Bring up a local cluster with Istio, install the operator, run the echo walkthrough, leave it up
+	$(CLUSTER) up
+	@$(MAKE) --no-print-directory install
+	$(BIN)/walkthrough -cluster $(BIN)/cluster -name $(NAME) -examples examples/echo
+
+.PHONY: demo-down
+demo-down: $(BIN)/cluster ## End the local cluster and remove what it left
+	$(CLUSTER) down
+
+.PHONY: install
+install: images ## Load the images into the running cluster and install the operator
+	@echo "== images" >&2
+	$(CLUSTER) image build --load --ref kong/kong-istio-gateway-manager:dev --user 65532 --entrypoint /manager $(BIN)/manager:/manager /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt
+	$(CLUSTER) image build --load --ref kong/kong-istio-gateway-proxy:dev --user 65532 --entrypoint /proxy $(BIN)/proxy:/proxy /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt
+	@echo "== operator" >&2
+	$(CLUSTER) kubectl apply --server-side --force-conflicts -k config/kong-crds >/dev/null
+	$(CLUSTER) kubectl apply --server-side --force-conflicts -k config/default >/dev/null
+	$(CLUSTER) kubectl wait --for=condition=Established crd --all --timeout=60s >/dev/null
+	@# A rebuilt image has the same name: pods that run another one are replaced.
+	$(CLUSTER) kubectl -n kong-istio-system set env deployment/kong-istio-gateway-manager \
+	  IMAGE_DIGEST=$$(cat $(BIN)/manager $(BIN)/proxy | sha256sum | cut -c1-16) >/dev/null
+	$(CLUSTER) kubectl -n kong-istio-system rollout status deployment/kong-istio-gateway-manager --timeout=180s
+
+##@ For developers
+
+.PHONY: build
+build: $(BIN)/manager $(BIN)/proxy ## Build the programs
+
+.PHONY: images
+images: build $(BIN)/cluster $(BIN)/walkthrough
+
+# Go knows better than make what has changed.
+.PHONY: $(BIN)/manager $(BIN)/proxy $(BIN)/cluster $(BIN)/walkthrough
+$(BIN)/manager:
+	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $@ ./cmd/manager
+$(BIN)/proxy:
+	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $@ ./cmd/proxy
+$(BIN)/walkthrough:
+	$(GOBUILD) -o $@ ./test/e2e/walkthrough
+$(BIN)/cluster:
+	cd test/cluster && $(GOBUILD) -o $@ .
+
+.PHONY: test
+test: test-packages test-tools ## Everything that checks a change: unit, goldens, recorded cases, API-server tests
+	KUBEBUILDER_ASSETS=$$($(BIN)/cluster build --only kube-apiserver,etcd,kubectl --print-assets) \
+	  go test $(TESTFLAGS) ./...
+	go test -tags poison $(TESTFLAGS) ./internal/dataplane/... ./internal/plugins/... ./internal/pluginkit/... ./test/conformance/...
+	cd test/cluster && go test $(TESTFLAGS) ./...
+
+.PHONY: test-packages
+test-packages: ## Install the Debian packages that tests need
+	@missing=""; \
+	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+	  else echo "missing packages; run: sudo apt-get install -y$$missing" >&2; exit 1; fi; \
+	fi
+
+.PHONY: test-tools
+test-tools: $(BIN)/cluster ## Build kube-apiserver, etcd and kubectl (minutes when cold)
+	$(BIN)/cluster build --only kube-apiserver,etcd,kubectl
+
+.PHONY: e2e
+e2e: ## The walkthrough on a cluster of its own, which is ended afterwards
+	@status=0; $(MAKE) --no-print-directory demo NAME=$(NAME) || status=$$?; \
+	if [ $$status != 0 ]; then $(CLUSTER) kubectl -n kong-istio-system logs -l app.kubernetes.io/component=manager --tail=60 || true; \
+	  $(CLUSTER) kubectl -n kong-istio logs -l gateway.konghq.com/gateway=edge -c proxy --tail=60 || true; fi; \
+	$(MAKE) --no-print-directory demo-down NAME=$(NAME); exit $$status
+
+.PHONY: generate
+generate: $(BIN)/controller-gen generate-wire ## Generate deep copies and the stream's messages
+	$(BIN)/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+
+.PHONY: manifests
+manifests: $(BIN)/controller-gen ## Generate our CRD and copy Kong's
+	$(BIN)/controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+	go run ./hack/kongcrds config/kong-crds
+
+PROTOC ?= protoc
+.PHONY: generate-wire
+generate-wire:
+	@command -v $(PROTOC) >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq protobuf-compiler >/dev/null; \
+	  else echo "protoc is missing; run: sudo apt-get install -y protobuf-compiler" >&2; exit 1; fi; }
+	cd hack/tools/protoc && go build -o $(BIN)/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
+	$(PROTOC) --plugin=$(BIN)/protoc-gen-go --plugin=$(BIN)/protoc-gen-go-grpc \
+	  --go_out=. --go_opt=module=github.com/kong/kong-istio-gateway \
+	  --go-grpc_out=. --go-grpc_opt=module=github.com/kong/kong-istio-gateway \
+	  internal/configsync/wire/configsync.proto
+
+.PHONY: verify
+verify: generate manifests ## Fail when generated files or module files are stale
+	go mod tidy -diff
+	@test -z "$$(git status --porcelain -- api config internal/configsync/wire go.mod go.sum)" || { \
+	  git status --short -- api config internal/configsync/wire go.mod go.sum; \
+	  echo "generated files are stale: commit what 'make generate manifests' wrote" >&2; exit 1; }
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint $(BIN)/kube-api-linter ## Run the linters
+	$(BIN)/golangci-lint run ./...
+	$(BIN)/kube-api-linter run -c .golangci-api.yml ./api/...
+
+FUZZTIME ?= 20s
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME
+	@go list ./... | while read -r p; do \
+	  for f in $$(go test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz' || true); do \
+	    echo "== $$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x $$p; done; done
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+# Tools, each from a module of its own.
+$(BIN)/controller-gen: hack/tools/controller-gen/go.mod
+	go -C hack/tools/controller-gen build -trimpath -o $@ sigs.k8s.io/controller-tools/cmd/controller-gen
+$(BIN)/kustomize: hack/tools/kustomize/go.mod
+	go -C hack/tools/kustomize build -trimpath -o $@ sigs.k8s.io/kustomize/kustomize/v5
+$(BIN)/golangci-lint: hack/tools/golangci-lint/go.mod
+	go -C hack/tools/golangci-lint build -trimpath -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(BIN)/kube-api-linter: hack/tools/kube-api-linter/go.mod
+	go -C hack/tools/kube-api-linter build -trimpath -o $@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
