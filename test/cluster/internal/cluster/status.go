@@ -180,7 +180,7 @@ func (c *Cluster) kubernetesStatus(ctx context.Context, s *Status, settings Sett
 		s.problem("the API server does not answer: %v: see %s", err, c.Log("kube-apiserver"))
 		return
 	}
-	s.Node.Ready = s.holds(nodeReady(clients, layout.NodeName)(ctx))
+	s.Node.Ready = s.holds(nodeReady(clients, layout.NodeName, time.Time{})(ctx))
 	s.DNS.Ready = s.holds(deploymentReady(clients, "kube-system", "coredns")(ctx))
 	s.Mesh.OutboundTrafficPolicy = settings.Policy
 	switch {

@@ -45,6 +45,8 @@ type bringUp struct {
 	client   *node.Client
 	clients  *kubernetes.Clientset
 	specs    map[string]node.Spec
+	// launched is when this run launched the node; zero if it was up already.
+	launched time.Time
 }
 
 // Up brings the cluster up, or repairs one that is up. It may be interrupted
@@ -173,6 +175,7 @@ func (b *bringUp) node(ctx context.Context) (err error) {
 		b.report.Note("was up already")
 		return nil
 	}
+	b.launched = time.Now()
 	b.client, err = node.Launch(ctx, node.Options{
 		Executable: b.Executable(), StateDir: b.StateDir, ID: b.ID(), Record: b.Record(), Log: b.Log("node"),
 	})
@@ -243,7 +246,7 @@ func (b *bringUp) kubelet(ctx context.Context) error {
 		return err
 	}
 	b.report.Note("waiting for node %s", layout.NodeName)
-	if err := b.waitFor(ctx, b.client, nodeconfig.Kubelet, nodeReady(b.clients, layout.NodeName)); err != nil {
+	if err := b.waitFor(ctx, b.client, nodeconfig.Kubelet, nodeReady(b.clients, layout.NodeName, b.launched)); err != nil {
 		return err
 	}
 	b.report.Note("node %s Ready", layout.NodeName)

@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kong/kong-istio-gateway/test/cluster/internal/node"
@@ -105,27 +105,49 @@ func (c *Cluster) kubernetesClient() (*kubernetes.Clientset, error) {
 
 func apiReady(clients *kubernetes.Clientset) condition {
 	return func(ctx context.Context) error {
-		return get(ctx, clients.Discovery().RESTClient(), "/readyz")
+		body, err := clients.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+		if err == nil || len(body) == 0 {
+			return err
+		}
+		return notReady(string(body))
 	}
 }
 
-func get(ctx context.Context, client rest.Interface, path string) error {
-	return client.Get().AbsPath(path).Do(ctx).Error()
+// notReady keeps what the API server still waits for out of all that it lists.
+func notReady(body string) error {
+	var waiting []string
+	for line := range strings.Lines(body) {
+		if check, ok := strings.CutPrefix(line, "[-]"); ok {
+			name, _, _ := strings.Cut(check, " ")
+			waiting = append(waiting, name)
+		}
+	}
+	if len(waiting) == 0 {
+		return fmt.Errorf("not ready: %s", strings.TrimSpace(body))
+	}
+	return fmt.Errorf("not ready: waiting for %s", strings.Join(waiting, ", "))
 }
 
-func nodeReady(clients kubernetes.Interface, name string) condition {
+// nodeReady holds when the node is Ready and its kubelet has said so since the
+// given time: after a restart the API server still shows what was before.
+func nodeReady(clients kubernetes.Interface, name string, since time.Time) condition {
 	return func(ctx context.Context) error {
 		object, err := clients.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
 		}
 		for _, condition := range object.Status.Conditions {
-			if condition.Type == corev1.NodeReady {
-				if condition.Status == corev1.ConditionTrue {
-					return nil
-				}
+			if condition.Type != corev1.NodeReady {
+				continue
+			}
+			if condition.Status != corev1.ConditionTrue {
 				return fmt.Errorf("node %s is not Ready: %s", name, condition.Message)
 			}
+			// The API has only whole seconds.
+			if condition.LastHeartbeatTime.Time.Before(since.Truncate(time.Second)) {
+				return fmt.Errorf("the kubelet of node %s has not reported since it was started", name)
+			}
+			return nil
 		}
 		return fmt.Errorf("node %s has not said yet whether it is Ready", name)
 	}
