@@ -291,7 +291,7 @@ func TestDecideRefuses(t *testing.T) {
 	})
 	t.Run("managedFields that cannot be read", func(t *testing.T) {
 		l := live(t)
-		l.SetManagedFields(append(l.GetManagedFields(), managed("broken", metav1.ManagedFieldsOperationUpdate, "", `{"f:x":`, 1)))
+		l.SetManagedFields(append(l.GetManagedFields(), managed("broken", metav1.ManagedFieldsOperationUpdate, "", `{"v:{":{}}`, 1)))
 		if _, err := Decide(l, Want{Rendered: object(t, rendered), Gateway: gatewayUID}); err == nil || !strings.Contains(err.Error(), `"broken"`) {
 			t.Errorf("error %v does not name the manager", err)
 		}
