@@ -56,21 +56,27 @@ func start(o options) error {
 	if err != nil {
 		return fmt.Errorf("finding the API server: %w", err)
 	}
-	mgr, err := newManager(config, o)
+	mgr, err := assemble(config, o)
 	if err != nil {
-		return err
-	}
-	parts, err := newControlPlane(mgr, o)
-	if err != nil {
-		return fmt.Errorf("control plane: %w", err)
-	}
-	if err := setupOperator(mgr, o, parts); err != nil {
-		return fmt.Errorf("operator: %w", err)
-	}
-	if err := setupHealth(mgr); err != nil {
 		return err
 	}
 	return mgr.Start(ctrl.SetupSignalHandler())
+}
+
+// assemble makes a manager with everything registered that it runs.
+func assemble(config *rest.Config, o options) (ctrl.Manager, error) {
+	mgr, err := newManager(config, o)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := newControlPlane(mgr, o)
+	if err != nil {
+		return nil, fmt.Errorf("control plane: %w", err)
+	}
+	if err := setupOperator(mgr, o, parts); err != nil {
+		return nil, fmt.Errorf("operator: %w", err)
+	}
+	return mgr, setupHealth(mgr)
 }
 
 // newScheme holds the kinds that the manager reads as typed objects.

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/kong/kong-istio-gateway/internal/configsync"
+	"github.com/kong/kong-istio-gateway/internal/configsync/server"
+	"github.com/kong/kong-istio-gateway/internal/entity"
+)
+
+// checkMetrics asks /metrics without a token, with one that may not read it, and with one that may.
+func checkMetrics(t *testing.T, address string) {
+	t.Helper()
+	token := func(name string) string {
+		sa := &corev1.ServiceAccount{}
+		sa.Name, sa.Namespace = name, managerNamespace
+		must(t, kube.Create(t.Context(), sa))
+		request := &authenticationv1.TokenRequest{}
+		must(t, kube.SubResource("token").Create(t.Context(), sa, request))
+		return request.Status.Token
+	}
+	reader := &rbacv1.ClusterRoleBinding{}
+	reader.Name = "prometheus"
+	reader.RoleRef = rbacv1.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: "kong-istio-gateway-metrics-reader"}
+	reader.Subjects = []rbacv1.Subject{{Kind: "ServiceAccount", Name: "prometheus", Namespace: managerNamespace}}
+	must(t, kube.Create(t.Context(), reader))
+	insecure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // self-signed, on loopback
+	defer insecure.CloseIdleConnections()
+	for _, c := range []struct {
+		name, token string
+		status      int
+	}{
+		{"no token", "", http.StatusUnauthorized},
+		{"no such user", "nonsense", http.StatusUnauthorized},
+		{"not allowed", token("stranger"), http.StatusForbidden},
+		{"allowed", token("prometheus"), http.StatusOK},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+"/metrics", nil)
+			must(t, err)
+			if c.token != "" {
+				req.Header.Set("Authorization", "Bearer "+c.token)
+			}
+			resp, err := insecure.Do(req)
+			must(t, err)
+			defer func() { _ = resp.Body.Close() }()
+			body, err := io.ReadAll(resp.Body)
+			must(t, err)
+			if resp.StatusCode != c.status {
+				t.Errorf("status %d, want %d: %s", resp.StatusCode, c.status, body)
+			}
+			if c.status == http.StatusOK && !strings.Contains(string(body), "kong_istio_gateway_child_operations_total") {
+				t.Error("our own metric is missing")
+			}
+		})
+	}
+}
+
+func TestOptions(t *testing.T) {
+	env := map[string]string{"POD_NAMESPACE": "ns", "RELATED_IMAGE_PROXY": "proxy:1"}
+	getenv := func(name string) string { return env[name] }
+	o, err := parseOptions(nil, getenv, io.Discard)
+	if err != nil || o.proxyImage != "proxy:1" || o.streamHost() != "kong-istio-gateway-stream.ns.svc" {
+		t.Errorf("got %+v, %v", o, err)
+	}
+	for _, args := range [][]string{{"--nonsense"}, {"extra"}, {"--proxy-image="}, {"--log-level=loud"}} {
+		if _, err := parseOptions(args, getenv, io.Discard); err == nil {
+			t.Errorf("%v was accepted", args)
+		}
+	}
+	if _, err := parseOptions(nil, func(string) string { return "" }, io.Discard); err == nil || !strings.Contains(err.Error(), "POD_NAMESPACE") {
+		t.Errorf("error %v", err)
+	}
+	if code := run([]string{"--nonsense"}, getenv, io.Discard); code != 2 {
+		t.Errorf("wrong usage ends with %d", code)
+	}
+}
+
+func TestFleetFacts(t *testing.T) {
+	key := types.NamespacedName{Namespace: "kong", Name: "edge"}
+	start := time.Unix(1_000_000, 0)
+	clock := clocktesting.NewFakeClock(start)
+	facts := server.Facts{}
+	opened := time.Time{}
+	f := newFleet(func(configsync.Gateway) server.Facts { return facts }, func() time.Time { return opened }, clock)
+
+	if got := f.Facts(key); got.Known {
+		t.Error("a stream that is not open knows nothing")
+	}
+	opened = start
+	if got := f.Facts(key); got.Known {
+		t.Error("proxies get time to come back")
+	}
+	clock.Step(reconnectGrace + time.Second)
+	if err := changedWithin(f, time.Second); err != nil {
+		t.Fatalf("nobody looks again when the time is over: %v", err)
+	}
+	if got := f.Facts(key); !got.Known || got.Connected != 0 {
+		t.Errorf("got %+v", got)
+	}
+
+	facts = server.Facts{
+		Connected: 2, Programmed: 1,
+		Rejections: []server.Rejection{{Rejection: configsync.Rejection{Key: entity.Key{Kind: "plugins", ID: "id"}, Name: "rate-limiting", Field: "config.minute", Reason: "must be a number"}}},
+		Proxies: []server.Proxy{
+			{Identity: server.Identity{PodName: "a"}, Version: "2"},
+			{Identity: server.Identity{PodName: "b"}, Version: "1", BehindSince: clock.Now()},
+		},
+	}
+	got := f.Facts(key)
+	if got.Version != "1" || len(got.Behind) != 0 || strings.Join(got.Rejected, "") != "plugins rate-limiting: config.minute: must be a number" {
+		t.Errorf("got %+v", got)
+	}
+	clock.Step(server.BehindAfter + time.Second)
+	if err := changedWithin(f, time.Second); err != nil {
+		t.Fatalf("time alone makes a proxy behind: %v", err)
+	}
+	if got := f.Facts(key); strings.Join(got.Behind, "") != "b" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func changedWithin(f *fleet, limit time.Duration) error {
+	select {
+	case <-f.Changes():
+		return nil
+	case <-time.After(limit):
+		return errors.New("no event")
+	}
+}
+
+func TestTrust(t *testing.T) {
+	tr := newTrust()
+	if tr.Bundle() != "" {
+		t.Error("a bundle before there is one")
+	}
+	tr.set([]byte("pem"))
+	if tr.Bundle() != "pem" || len(tr.Changes()) != 1 {
+		t.Error("the bundle did not arrive")
+	}
+}
