@@ -17,11 +17,13 @@ import (
 	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
 	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
@@ -48,21 +50,22 @@ func Decode(r io.Reader) (objects []client.Object, skipped []string, err error) 
 		if len(bytes.TrimSpace(document)) == 0 {
 			continue
 		}
-		decoded, kind, err := decoder.Decode(document, nil, nil)
-		switch {
-		case runtime.IsNotRegisteredError(err):
-			skipped = append(skipped, kind.Kind)
-			continue
-		case runtime.IsMissingKind(err):
+		var kind metav1.TypeMeta
+		if err := yaml.Unmarshal(document, &kind); err != nil {
+			return nil, nil, fmt.Errorf("document %d: %w", n, err)
+		}
+		if kind == (metav1.TypeMeta{}) {
 			continue // a document of comments
-		case err != nil:
+		}
+		decoded, _, err := decoder.Decode(document, nil, nil)
+		if err != nil && !runtime.IsNotRegisteredError(err) {
 			return nil, nil, fmt.Errorf("document %d: %w", n, err)
 		}
 		o, ok := decoded.(client.Object)
-		if !ok {
-			return nil, nil, fmt.Errorf("document %d: kind %s is not an object; write each item as a document of its own", n, kind.Kind)
+		if ok {
+			_, ok = store.KeyOf(o)
 		}
-		if _, known := store.KeyOf(o); !known {
+		if !ok {
 			skipped = append(skipped, kind.Kind)
 			continue
 		}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingress
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	netv1 "k8s.io/api/networking/v1"
+)
+
+func TestKongPaths(t *testing.T) {
+	prefix, exact, specific := netv1.PathTypePrefix, netv1.PathTypeExact, netv1.PathTypeImplementationSpecific
+	for _, tc := range []struct {
+		path   string
+		kind   *netv1.PathType
+		marker string
+		want   []string
+	}{
+		{"/foo", &prefix, "/~", []string{"/foo/", "~/foo$"}},
+		{"/foo/", &prefix, "/~", []string{"/foo/", "~/foo$"}},
+		{"/", &prefix, "/~", []string{"/"}},
+		{"", &prefix, "/~", []string{"/"}},
+		{"/a//b", &prefix, "/~", []string{"/a/b/", "~/a/b$"}},
+		{"/~/foo", &prefix, "/~", []string{"~/foo/", "~/~/foo$"}},
+		{"/foo", &exact, "/~", []string{"~/foo$"}},
+		{"/foo/", &exact, "/~", []string{"~/foo/$"}},
+		{"/", &exact, "/~", []string{"~/$"}},
+		{"/~/foo", &exact, "/~", []string{"~/~/foo$"}},
+		{"/foo", &specific, "/~", []string{"/foo"}},
+		{"/foo", nil, "/~", []string{"/foo"}},
+		{"", &specific, "/~", []string{"/"}},
+		{`/~/foo/\d+`, &specific, "/~", []string{`~/foo/\d+`}},
+		{"/re:/x", &specific, "/re:", []string{"~/x"}},
+		{"/~/x", &specific, "/re:", []string{"/~/x"}},
+	} {
+		if got := kongPaths(tc.path, tc.kind, tc.marker); !slices.Equal(got, tc.want) {
+			t.Errorf("kongPaths(%q, %v, %q) = %q, want %q", tc.path, tc.kind, tc.marker, got, tc.want)
+		}
+	}
+}
+
+// FuzzKongPaths holds that every path is a prefix or a regular expression that
+// starts at the root.
+func FuzzKongPaths(f *testing.F) {
+	for _, path := range []string{"/", "/foo", "//a//", "/~/x", "/~^/", ""} {
+		f.Add(path, uint8(0))
+		f.Add(path, uint8(1))
+		f.Add(path, uint8(2))
+	}
+	kinds := []netv1.PathType{netv1.PathTypePrefix, netv1.PathTypeExact, netv1.PathTypeImplementationSpecific}
+	f.Fuzz(func(t *testing.T, path string, kind uint8) {
+		if path != "" && !strings.HasPrefix(path, "/") {
+			return // the API server refuses it
+		}
+		for _, p := range kongPaths(path, &kinds[int(kind)%len(kinds)], "/~") {
+			if !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "~") {
+				t.Errorf("%q became %q", path, p)
+			}
+			if strings.Contains(p, "//") {
+				t.Errorf("%q became %q, with empty segments", path, p)
+			}
+		}
+	})
+}
