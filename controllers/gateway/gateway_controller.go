@@ -75,8 +75,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	out, applyErr := r.execute(ctx, gw, o, p)
 	statusErr := r.updateStatus(ctx, gw, o, p, out)
-	return ctrl.Result{RequeueAfter: apply.Retry(out.contested, r.Clock.Now())}, errors.Join(applyErr, statusErr)
+	again := apply.Retry(out.contested, r.Clock.Now())
+	if len(out.refused) > 0 {
+		again = refusedRetry
+	}
+	return ctrl.Result{RequeueAfter: again}, errors.Join(applyErr, statusErr)
 }
+
+// refusedRetry is how often an object that is somebody else's is looked at again: the cache does not hold it, so no event
+// tells when it goes.
+const refusedRetry = 30 * time.Second
 
 // tellRoutes hands the accepted gateway to the control plane, which compiles the routes of its class. A paused gateway
 // is handed over as well: its routes go on changing.

@@ -121,7 +121,7 @@ func TestRestartWritesNothing(t *testing.T) {
 	gw := newGateway(ns, "edge", ns)
 	gw.Spec.Service.Annotations = map[string]string{"example.com/lb": "fast"}
 	gw.Spec.Deployment.PodTemplate = &v1alpha1.PodTemplateOverlay{Spec: &v1alpha1.PodSpecOverlay{}}
-	gw.Spec.Deployment.PodTemplate.Spec.Raw = []byte(`{"tolerations":[{"key":"edge","operator":"Exists"}],"containers":[{"name":"proxy","resources":{"limits":{"cpu":"1000m","memory":"1024Mi"}}},{"name":"extra","image":"extra:1","ports":[{"containerPort":9999}],"env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}]}]}`)
+	gw.Spec.Deployment.PodTemplate.Spec.Raw = []byte(`{"volumes":[{"name":"info","projected":{"sources":[{"downwardAPI":{"items":[{"path":"labels","fieldRef":{"fieldPath":"metadata.labels"}}]}}]}}],"tolerations":[{"key":"edge","operator":"Exists"}],"containers":[{"name":"proxy","resources":{"limits":{"cpu":"1000m","memory":"1024Mi"}}},{"name":"extra","image":"extra:1","ports":[{"containerPort":9999}],"env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}]}]}`)
 	must(t, kube.Create(t.Context(), gw))
 	settle(t, key)
 	fleet := FleetFacts{Known: true, Connected: 1, Programmed: 1, Version: "v1"}
@@ -203,6 +203,28 @@ func TestDriftIsCorrected(t *testing.T) {
 		if s.Annotations["cloud.example/id"] != "42" {
 			t.Errorf("a foreign annotation is gone: %v", s.Annotations)
 		}
+	})
+	t.Run("a field dropped from an atomic value disappears", func(t *testing.T) {
+		tolerate := func(text string) {
+			change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) {
+				spec.Deployment.PodTemplate = &v1alpha1.PodTemplateOverlay{Spec: &v1alpha1.PodSpecOverlay{}}
+				spec.Deployment.PodTemplate.Spec.Raw = []byte(text)
+			})
+		}
+		effect := func(want corev1.TaintEffect) func() error {
+			return func() error {
+				d := &appsv1.Deployment{}
+				must(t, get(t, deploymentKey(key), d))
+				if n := d.Spec.Template.Spec.Tolerations; len(n) != 1 || n[0].Effect != want {
+					return fmt.Errorf("tolerations %v", n)
+				}
+				return nil
+			}
+		}
+		tolerate(`{"tolerations":[{"key":"edge","operator":"Exists","effect":"NoSchedule"}]}`)
+		eventually(t, "set", effect(corev1.TaintEffectNoSchedule))
+		tolerate(`{"tolerations":[{"key":"edge","operator":"Exists"}]}`)
+		eventually(t, "dropped", effect(""))
 	})
 	t.Run("a deleted child is made again", func(t *testing.T) {
 		pdb := &policyv1.PodDisruptionBudget{}

@@ -186,11 +186,40 @@ func TestInjectionBlocked(t *testing.T) {
 	must(t, kube.Create(t.Context(), gw))
 	key := client.ObjectKeyFromObject(gw)
 	eventually(t, "blocked", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonInjectionBlockedByNamespace))
+	if err := get(t, deploymentKey(key), &appsv1.Deployment{}); !apierrors.IsNotFound(err) {
+		t.Errorf("pods were started that Istio does not inject: %v", err)
+	}
 	live := &corev1.Namespace{}
 	must(t, get(t, types.NamespacedName{Name: ns}, live))
 	delete(live.Labels, mesh.LabelNamespaceInject)
 	must(t, kube.Update(t.Context(), live))
 	eventually(t, "not blocked", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonNoProxies))
+}
+
+// TestRunningPodsStayInTheMesh: while no injector is there, a change does not replace meshed pods by others.
+func TestRunningPodsStayInTheMesh(t *testing.T) {
+	op := startOperator(t)
+	key := create(t, op, nil)
+	c := injector()
+	must(t, kube.Delete(t.Context(), c))
+	eventually(t, "no injector", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonIstioNotFound))
+	change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) { spec.Deployment.Image = "proxy:2" })
+	eventually(t, "held", hasCondition(t, key, "RolledOut", "False", v1alpha1.ReasonProgressing))
+	image := func() string {
+		d := &appsv1.Deployment{}
+		must(t, get(t, deploymentKey(key), d))
+		return d.Spec.Template.Spec.Containers[0].Image
+	}
+	if image() == "proxy:2" {
+		t.Error("meshed pods were replaced")
+	}
+	must(t, kube.Create(t.Context(), injector()))
+	eventually(t, "goes on", func() error {
+		if image() != "proxy:2" {
+			return errors.New("old image")
+		}
+		return nil
+	})
 }
 
 func TestWithoutMesh(t *testing.T) {

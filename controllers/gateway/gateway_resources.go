@@ -214,6 +214,7 @@ func (r *Reconciler) listIstio(ctx context.Context, kind istioKind, namespace st
 	return list.Items, nil
 }
 
-func ofGateway(gw *v1alpha1.KongIstioGateway) client.MatchingLabels {
-	return client.MatchingLabels{render.LabelGatewayUID: string(gw.UID)}
+// ofGateway selects, by index, the objects that carry a gateway's inventory label.
+func ofGateway(gw *v1alpha1.KongIstioGateway) client.MatchingFields {
+	return client.MatchingFields{indexUID: string(gw.UID)}
 }

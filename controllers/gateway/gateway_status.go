@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -80,7 +81,7 @@ func gatherFacts(o *observed, p plan, out outcome) condition.Facts {
 		Generation: gw.Generation, Accepted: p.acceptance, Paused: gw.Spec.Paused,
 		Mesh:    condition.Mesh{Resolution: p.resolution},
 		Address: condition.Address{ServiceType: gw.Spec.Service.Type, Addresses: addresses(o.service), Service: gw.Namespace + "/" + gw.Name},
-		Rollout: condition.Rollout{Refused: out.refused, Failed: out.failed, Held: p.held, Deployment: deploymentFacts(o, p, out)},
+		Rollout: condition.Rollout{Refused: out.refused, Failed: out.failed, Held: cmp.Or(p.held, out.held), Deployment: deploymentFacts(o, p, out)},
 		Fleet: condition.Fleet{
 			Known: o.fleet.Known && o.routes.Synced, Connected: o.fleet.Connected, Programmed: o.fleet.Programmed,
 			Rejected: o.fleet.Rejected, TooLarge: o.fleet.TooLarge,

@@ -30,7 +30,9 @@ type outcome struct {
 	contested       []apply.Contested
 	// scopeWritten says that the egress scope of the plan is in force in the API server.
 	scopeWritten bool
-	deployment   *unstructured.Unstructured
+	// held says why the Deployment was not written.
+	held       string
+	deployment *unstructured.Unstructured
 }
 
 // execute writes the plan's objects in their order and deletes those that are no longer wanted. A paused gateway writes
@@ -54,8 +56,10 @@ func (r *Reconciler) execute(ctx context.Context, gw *v1alpha1.KongIstioGateway,
 	out.scopeWritten = true
 	var errs []error
 	for _, obj := range p.objects {
-		if obj.GetKind() == "Deployment" && !out.scopeWritten {
-			continue
+		if obj.GetKind() == "Deployment" {
+			if out.held = holdsPods(p); out.held != "" || !out.scopeWritten {
+				continue
+			}
 		}
 		if err := r.applyOne(ctx, gw, obj, &out); err != nil {
 			errs = append(errs, err)
@@ -70,6 +74,15 @@ func (r *Reconciler) execute(ctx context.Context, gw *v1alpha1.KongIstioGateway,
 	return out, r.prune(ctx, gw, o.served, p.objects)
 }
 
+// holdsPods says why no pod may be started now: one that Istio does not inject would take the place of one that is in
+// the mesh, and fail against every STRICT backend.
+func holdsPods(p plan) string {
+	if p.resolution.Mode != v1alpha1.MeshSidecar || p.resolution.Reason == "" {
+		return ""
+	}
+	return "pods are neither started nor replaced while Istio would not inject them: " + p.resolution.Message
+}
+
 // egressHashes are empty where no egress scope is kept: connections then live as long as they like.
 func (r *Reconciler) egressHashes(o *observed, p plan) map[string]string {
 	if p.resolution.Mode != v1alpha1.MeshSidecar || p.spec.Mesh.EgressScope.Mode != v1alpha1.Managed || !o.served.Sidecar {
@@ -81,7 +94,7 @@ func (r *Reconciler) egressHashes(o *observed, p plan) map[string]string {
 func (r *Reconciler) applyOne(ctx context.Context, gw *v1alpha1.KongIstioGateway, obj render.Object, out *outcome) error {
 	name := describe(obj.Unstructured)
 	result, err := r.Engine.Apply(ctx, apply.Want{Rendered: obj.Unstructured, Gateway: gw.UID, Shared: obj.Shared})
-	if obj.GetKind() == "Sidecar" && (err != nil || result.Operation == apply.Refused) {
+	if obj.GetKind() == "Sidecar" && (err != nil || result.Operation == apply.Refused || result.Operation == apply.Waiting) {
 		out.scopeWritten = false
 	}
 	if err != nil {
@@ -128,9 +141,13 @@ func (r *Reconciler) children(ctx context.Context, gw *v1alpha1.KongIstioGateway
 	}
 	var out []client.Object
 	for _, l := range lists {
-		opts := []client.ListOption{ofGateway(gw)}
-		if _, clusterScoped := l.(*networkingv1.IngressClassList); !clusterScoped {
-			opts = append(opts, client.InNamespace(gw.Namespace))
+		opts := []client.ListOption{ofGateway(gw), client.InNamespace(gw.Namespace)}
+		switch l.(type) {
+		case *networkingv1.IngressClassList:
+			opts = opts[:1]
+		case *unstructured.UnstructuredList:
+			// Informers that come and go have no index; a namespace holds few of these.
+			opts[0] = client.MatchingLabels{render.LabelGatewayUID: string(gw.UID)}
 		}
 		if err := r.Client.List(ctx, l, opts...); err != nil {
 			if apply.IsMissingKind(err) {

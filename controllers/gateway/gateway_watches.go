@@ -29,8 +29,12 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/operator/render"
 )
 
-// indexClass finds gateways by the class that their spec names.
-const indexClass = "spec.ingressClassName"
+const (
+	// indexClass finds gateways by the class that their spec names.
+	indexClass = "spec.ingressClassName"
+	// indexUID finds a gateway's objects by the inventory label, without looking at those of other gateways.
+	indexUID = "metadata.labels.gateway-uid"
+)
 
 // concurrency is how many gateways are reconciled at once.
 const concurrency = 4
@@ -53,20 +57,14 @@ func CacheByObject() map[client.Object]cache.ByObject {
 //
 // Errors: those of the manager, all of them fatal at start.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.KongIstioGateway{}, indexClass, func(o client.Object) []string {
-		if gw, ok := o.(*v1alpha1.KongIstioGateway); ok {
-			return []string{gw.Spec.IngressClassName}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := index(mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
 	r.Kinds = NewIstioKinds(mgr.GetCache(), handler.EnqueueRequestsFromMapFunc(r.inNamespaceOf))
 	owned := builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})
 	c, err := ctrl.NewControllerManagedBy(mgr).
 		Named("kongistiogateway").
-		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: concurrency, EnableWarmup: new(true)}).
 		For(&v1alpha1.KongIstioGateway{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Owns(&appsv1.Deployment{}, owned).
 		Owns(&appsv1.ControllerRevision{}, owned).
@@ -92,6 +90,32 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("istio-kinds").
 		For(&apiextensionsv1.CustomResourceDefinition{}, builder.WithPredicates(predicate.NewPredicateFuncs(isIstioKind))).
 		Complete(r.Kinds)
+}
+
+func index(indexer client.FieldIndexer) error {
+	ctx := context.Background()
+	if err := indexer.IndexField(ctx, &v1alpha1.KongIstioGateway{}, indexClass, func(o client.Object) []string {
+		if gw, ok := o.(*v1alpha1.KongIstioGateway); ok {
+			return []string{gw.Spec.IngressClassName}
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, kind := range []client.Object{
+		&appsv1.Deployment{}, &appsv1.ControllerRevision{}, &corev1.Service{}, &corev1.ServiceAccount{}, &corev1.ConfigMap{},
+		&corev1.Pod{}, &policyv1.PodDisruptionBudget{}, &networkingv1.IngressClass{},
+	} {
+		if err := indexer.IndexField(ctx, kind, indexUID, func(o client.Object) []string {
+			if uid := o.GetLabels()[render.LabelGatewayUID]; uid != "" {
+				return []string{uid}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func isIstioKind(o client.Object) bool {
