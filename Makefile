@@ -30,16 +30,20 @@ demo-down: $(BIN)/cluster ## End the local cluster and remove what it left
 
 .PHONY: install
 install: images ## Load the images into the running cluster and install the operator
-	@echo "== images" >&2
-	$(CLUSTER) image build --load --ref kong/kong-istio-gateway-manager:dev --user 65532 --entrypoint /manager $(BIN)/manager:/manager /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt
-	$(CLUSTER) image build --load --ref kong/kong-istio-gateway-proxy:dev --user 65532 --entrypoint /proxy $(BIN)/proxy:/proxy /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt
-	@echo "== operator" >&2
-	$(CLUSTER) kubectl apply --server-side --force-conflicts -k config/kong-crds >/dev/null
-	$(CLUSTER) kubectl apply --server-side --force-conflicts -k config/default >/dev/null
+	@# The tag is the content: a rebuilt program rolls out, an unchanged one does not.
+	@manager=$$(sha256sum $(BIN)/manager | cut -c1-12); proxy=$$(sha256sum $(BIN)/proxy | cut -c1-12); \
+	load() { $(CLUSTER) image build --load --ref kong/kong-istio-gateway-$$1:$$2 --user 65532 --entrypoint /$$1 \
+	  $(BIN)/$$1:/$$1 /etc/ssl/certs/ca-certificates.crt:/etc/ssl/certs/ca-certificates.crt; }; \
+	load manager $$manager; load proxy $$proxy; \
+	mkdir -p $(BIN)/overlay; printf '%s\n' \
+	  'resources: [../../config/kong-crds, ../../config/default]' \
+	  'configurations: [../../config/manager/image_fields.yaml]' \
+	  'images:' \
+	  "- {name: kong/kong-istio-gateway-manager, newTag: '$$manager'}" \
+	  "- {name: kong/kong-istio-gateway-proxy, newTag: '$$proxy'}" > $(BIN)/overlay/kustomization.yaml
+	$(CLUSTER) kubectl kustomize --load-restrictor LoadRestrictionsNone $(BIN)/overlay > $(BIN)/overlay/install.yaml
+	$(CLUSTER) kubectl apply --server-side --force-conflicts -f $(BIN)/overlay/install.yaml >/dev/null
 	$(CLUSTER) kubectl wait --for=condition=Established crd --all --timeout=60s >/dev/null
-	@# A rebuilt image has the same name: pods that run another one are replaced.
-	$(CLUSTER) kubectl -n kong-istio-system set env deployment/kong-istio-gateway-manager \
-	  IMAGE_DIGEST=$$(cat $(BIN)/manager $(BIN)/proxy | sha256sum | cut -c1-16) >/dev/null
 	$(CLUSTER) kubectl -n kong-istio-system rollout status deployment/kong-istio-gateway-manager --timeout=180s
 
 ##@ For developers

@@ -80,7 +80,7 @@ func (w *walk) removal(ctx context.Context) {
 // objects lists the objects of the kinds that the operator makes, and whether
 // they were made for a gateway.
 func (w *walk) objects(ctx context.Context) (map[string]bool, error) {
-	const format = `jsonpath={range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name} {.metadata.labels.gateway\.konghq\.com/gateway-uid}{"\n"}{end}`
+	const format = `jsonpath={range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name} {.metadata.labels.gateway\.konghq\.com/gateway-uid}{.metadata.ownerReferences[?(@.kind=="KongIstioGateway")].name}{"\n"}{end}`
 	out, err := w.kubectl(ctx, "get", ownKinds, "-A", "-o", format)
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func (w *walk) objects(ctx context.Context) (map[string]bool, error) {
 	found := map[string]bool{}
 	for l := range strings.Lines(out + classes) {
 		name, owner, _ := strings.Cut(strings.TrimSpace(l), " ")
-		if name == "" || strings.HasPrefix(name, "ControllerRevision/") && owner == "" {
+		if name == "" {
 			continue
 		}
 		found[name] = owner != ""
