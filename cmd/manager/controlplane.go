@@ -64,7 +64,9 @@ func newControlPlane(mgr ctrl.Manager, o options) (controlPlaneParts, error) {
 	}
 	c := stream.Config{
 		Server: srv, Reader: mgr.GetAPIReader(), Writer: writer, Logger: log,
-		OnSaved: func(key types.NamespacedName) { cp.fleet.changed(configsync.Gateway{Namespace: key.Namespace, Name: key.Name}) },
+		OnSaved: func(key types.NamespacedName) {
+			cp.fleet.changed(configsync.Gateway{Namespace: key.Namespace, Name: key.Name})
+		},
 	}
 	if o.leaderElect {
 		c.Lease = types.NamespacedName{Namespace: o.namespace, Name: leaseName}

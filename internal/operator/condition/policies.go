@@ -11,8 +11,8 @@ import (
 	"github.com/kong/kong-istio-gateway/api/v1alpha1"
 )
 
-// Accepted says whether the spec is valid and in force.
-func Accepted(f Facts) verdict {
+// accepted says whether the spec is valid and in force.
+func accepted(f Facts) verdict {
 	return first(f, []policy{
 		specIsValid,     // what CEL refuses is refused here too, in case the CRD is older than the operator
 		specIsSupported, // a declared member that nobody acts on would be ignored silently
@@ -53,8 +53,8 @@ func lastGood(a Acceptance) string {
 	return fmt.Sprintf("; the spec of generation %d stays in force", a.Serving)
 }
 
-// Paused says whether child objects are frozen.
-func Paused(f Facts) verdict {
+// paused says whether child objects are frozen.
+func paused(f Facts) verdict {
 	if f.Paused {
 		return yes(v1alpha1.ReasonPaused, "spec.paused is set: child objects are left as they are")
 	}
@@ -62,8 +62,8 @@ func Paused(f Facts) verdict {
 	return v
 }
 
-// MeshReady says whether the proxies take part in the mesh as the spec says.
-func MeshReady(f Facts) verdict {
+// meshReady says whether the proxies take part in the mesh as the spec says.
+func meshReady(f Facts) verdict {
 	return first(f, []policy{
 		nothingAccepted,
 		noMeshWanted,            // mode None: only a stray sidecar is wrong
@@ -160,8 +160,8 @@ func sidecarsAreReady(f Facts) (verdict, bool) {
 	return silent()
 }
 
-// AddressReady says whether clients have an address to reach the gateway at.
-func AddressReady(f Facts) verdict {
+// addressReady says whether clients have an address to reach the gateway at.
+func addressReady(f Facts) verdict {
 	return first(f, []policy{nothingAccepted, addressExists},
 		yes(v1alpha1.ReasonAddressAssigned, "clients reach the gateway at the addresses in status.addresses"))
 }
@@ -178,8 +178,8 @@ func addressExists(f Facts) (verdict, bool) {
 	}
 }
 
-// RolledOut says whether all child objects are applied and every pod is of the newest template.
-func RolledOut(f Facts) verdict {
+// rolledOut says whether all child objects are applied and every pod is of the newest template.
+func rolledOut(f Facts) verdict {
 	return first(f, []policy{
 		nothingAccepted,
 		nothingRefused,
@@ -263,8 +263,8 @@ func deploymentComplete(f Facts) (verdict, bool) {
 	return silent()
 }
 
-// Programmed says whether the proxies acknowledged the configuration.
-func Programmed(f Facts) verdict {
+// programmed says whether the proxies acknowledged the configuration.
+func programmed(f Facts) verdict {
 	return first(f, []policy{
 		nothingAccepted,
 		nothingRejected,
@@ -311,8 +311,8 @@ func fleetConnected(f Facts) (verdict, bool) {
 	return unknown(v1alpha1.ReasonPending, "no proxy has acknowledged the configuration yet")
 }
 
-// Available says whether at least one ready proxy serves.
-func Available(f Facts) verdict {
+// available says whether at least one ready proxy serves.
+func available(f Facts) verdict {
 	for _, p := range f.Pods {
 		if p.Ready {
 			return yes(v1alpha1.ReasonAvailable, "at least one proxy is ready")

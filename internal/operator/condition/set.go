@@ -26,13 +26,13 @@ type policy func(Facts) (v verdict, ok bool)
 
 // setters are the chain of each condition, in the order of v1alpha1.ConditionTypes; Ready is computed from the others.
 var setters = map[string]func(Facts) verdict{
-	v1alpha1.ConditionAccepted:     Accepted,
-	v1alpha1.ConditionPaused:       Paused,
-	v1alpha1.ConditionMeshReady:    MeshReady,
-	v1alpha1.ConditionAddressReady: AddressReady,
-	v1alpha1.ConditionRolledOut:    RolledOut,
-	v1alpha1.ConditionProgrammed:   Programmed,
-	v1alpha1.ConditionAvailable:    Available,
+	v1alpha1.ConditionAccepted:     accepted,
+	v1alpha1.ConditionPaused:       paused,
+	v1alpha1.ConditionMeshReady:    meshReady,
+	v1alpha1.ConditionAddressReady: addressReady,
+	v1alpha1.ConditionRolledOut:    rolledOut,
+	v1alpha1.ConditionProgrammed:   programmed,
+	v1alpha1.ConditionAvailable:    available,
 }
 
 // Set returns all conditions in their fixed order, computed from the facts. before are the conditions as they are, which
@@ -46,7 +46,7 @@ func Set(before []metav1.Condition, facts Facts, now metav1.Time) []metav1.Condi
 		case t == v1alpha1.ConditionReady:
 			v = ready(out)
 		case t == v1alpha1.ConditionProgrammed && !facts.Fleet.Known:
-			v = lastHeard(before, Programmed(facts))
+			v = lastHeard(before, programmed(facts))
 		default:
 			v = setters[t](facts)
 		}

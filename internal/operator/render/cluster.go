@@ -20,7 +20,7 @@ import (
 
 // IngressClass renders the class that the gateway serves. It has no owner reference, because it is cluster-scoped: the
 // finalizer removes it. On a class that somebody else made for our controller only the claim is written.
-func IngressClass(in Input) *unstructured.Unstructured {
+func IngressClass(in Input) (*unstructured.Unstructured, error) {
 	c := &networkingv1.IngressClass{
 		TypeMeta: metav1.TypeMeta{APIVersion: "networking.k8s.io/v1", Kind: "IngressClass"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -31,24 +31,27 @@ func IngressClass(in Input) *unstructured.Unstructured {
 		},
 	}
 	if in.ClassShared {
-		u := mustConvert(c)
+		u, err := convert(c)
+		if err != nil {
+			return nil, err
+		}
 		delete(u.Object, "spec")
-		return u
+		return u, nil
 	}
 	c.Labels = in.labels()
 	c.Spec.Controller = IngressController
-	return mustConvert(c)
+	return convert(c)
 }
 
 // Namespace renders the label that makes Istio inject the namespace; nil unless the spec asks for it.
-func Namespace(in Input) *unstructured.Unstructured {
+func Namespace(in Input) (*unstructured.Unstructured, error) {
 	if in.Spec.Mesh.NamespaceInjection.Mode != v1alpha1.Managed || !in.meshed() {
-		return nil
+		return nil, nil
 	}
 	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
 	u.SetName(in.Namespace)
 	u.SetLabels(mesh.NamespaceLabel(in.Spec.Mesh.Revision))
-	return u
+	return u, nil
 }
 
 // Revision renders the record of the accepted spec: what every later reconcile renders while a newer spec is not

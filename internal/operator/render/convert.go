@@ -22,15 +22,6 @@ func convert(obj runtime.Object) (*unstructured.Unstructured, error) {
 	return &unstructured.Unstructured{Object: dropUnset(m)}, nil
 }
 
-// mustConvert is for objects made here from plain fields, which always convert.
-func mustConvert(obj runtime.Object) *unstructured.Unstructured {
-	u, err := convert(obj)
-	if err != nil {
-		panic(err)
-	}
-	return u
-}
-
 func dropUnset(m map[string]any) map[string]any {
 	for k, v := range m {
 		switch x := v.(type) {

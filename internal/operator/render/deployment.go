@@ -210,21 +210,11 @@ func podAnnotations(in Input) map[string]string {
 // proxyConfig is the sidecar's own configuration: it starts before the proxy and outlives its drain, and it leaves
 // response headers as the backend wrote them.
 func proxyConfig(d v1alpha1.Drain) string {
-	b, err := json.Marshal(map[string]any{
-		"holdApplicationUntilProxyStarts": true,
-		"terminationDrainDuration":        fmt.Sprintf("%ds", *d.AcceptSeconds+d.TimeoutSeconds),
-		"proxyMetadata":                   map[string]any{"EXIT_ON_ZERO_ACTIVE_CONNECTIONS": "true"},
-		"proxyHeaders": map[string]any{
-			"server":                  map[string]any{"disabled": true},
-			"envoyDebugHeaders":       map[string]any{"disabled": true},
-			"attemptCount":            map[string]any{"disabled": true},
-			"metadataExchangeHeaders": map[string]any{"mode": "IN_MESH"},
-		},
-	})
-	if err != nil {
-		panic(err) // a map of strings and booleans always marshals
-	}
-	return string(b)
+	return fmt.Sprintf(`{"holdApplicationUntilProxyStarts":true,`+
+		`"proxyHeaders":{"attemptCount":{"disabled":true},"envoyDebugHeaders":{"disabled":true},`+
+		`"metadataExchangeHeaders":{"mode":"IN_MESH"},"server":{"disabled":true}},`+
+		`"proxyMetadata":{"EXIT_ON_ZERO_ACTIVE_CONNECTIONS":"true"},"terminationDrainDuration":"%ds"}`,
+		*d.AcceptSeconds+d.TimeoutSeconds)
 }
 
 func volumes(in Input) []corev1.Volume {

@@ -72,31 +72,31 @@ type Object struct {
 //
 // Errors: a pod template overlay that cannot be merged.
 func Objects(in Input) ([]Object, error) {
-	deployment, err := Deployment(in)
-	if err != nil {
-		return nil, err
-	}
-	revision, err := Revision(in)
-	if err != nil {
-		return nil, err
-	}
 	var out []Object
-	add := func(shared bool, o *unstructured.Unstructured) {
+	for _, r := range []struct {
+		render func(Input) (*unstructured.Unstructured, error)
+		shared bool
+	}{
+		{Revision, false},
+		{Namespace, true},
+		{ServiceAccount, false},
+		{CABundle, false},
+		{IngressClass, in.ClassShared},
+		{PeerAuthentication, false},
+		{DestinationRule, false},
+		{Sidecar, false},
+		{Service, false},
+		{PodDisruptionBudget, false},
+		{Deployment, false},
+	} {
+		o, err := r.render(in)
+		if err != nil {
+			return nil, err
+		}
 		if o != nil {
-			out = append(out, Object{Unstructured: o, Shared: shared})
+			out = append(out, Object{Unstructured: o, Shared: r.shared})
 		}
 	}
-	add(false, revision)
-	add(true, Namespace(in))
-	add(false, ServiceAccount(in))
-	add(false, CABundle(in))
-	add(in.ClassShared, IngressClass(in))
-	add(false, PeerAuthentication(in))
-	add(false, DestinationRule(in))
-	add(false, Sidecar(in))
-	add(false, Service(in))
-	add(false, PodDisruptionBudget(in))
-	add(false, deployment)
 	return out, nil
 }
 

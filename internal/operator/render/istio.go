@@ -42,13 +42,13 @@ func joinPorts(ports []int32) string {
 // PeerAuthentication renders which mTLS the gateway's pods demand: none on the ports that bypass the sidecar, so that
 // other sidecars do not use it there; on the rest what the spec says. Nil when unmanaged, without a mesh, or when Istio's
 // kind is not there.
-func PeerAuthentication(in Input) *unstructured.Unstructured {
+func PeerAuthentication(in Input) (*unstructured.Unstructured, error) {
 	modes := map[v1alpha1.PeerAuthenticationMode]string{
 		v1alpha1.PeerAuthenticationStrict: "STRICT", v1alpha1.PeerAuthenticationPermissive: "PERMISSIVE",
 	}
 	mode := modes[in.Spec.Mesh.PeerAuthentication.Mode]
 	if mode == "" || !in.meshed() || !in.Served.PeerAuthentication {
-		return nil
+		return nil, nil
 	}
 	ports := map[string]any{}
 	for _, p := range append(ExcludedPorts(in.Spec.Listeners), in.LivePorts...) {
@@ -58,15 +58,15 @@ func PeerAuthentication(in Input) *unstructured.Unstructured {
 		"selector":      map[string]any{"matchLabels": stringMap(SelectorLabels(in.Name))},
 		"mtls":          map[string]any{"mode": mode},
 		"portLevelMtls": ports,
-	})
+	}), nil
 }
 
 // DestinationRule renders the rule for the gateway's own Service: plain text to the External ports, nothing else,
 // because host-wide TLS settings would break Mesh ports. Nil when unmanaged, without a mesh, without External ports, or
 // when Istio's kind is not there.
-func DestinationRule(in Input) *unstructured.Unstructured {
+func DestinationRule(in Input) (*unstructured.Unstructured, error) {
 	if in.Spec.Mesh.DestinationRules.Mode == v1alpha1.DestinationRulesUnmanaged || !in.meshed() || !in.Served.DestinationRule {
-		return nil
+		return nil, nil
 	}
 	var settings []any
 	for _, l := range in.Spec.Listeners {
@@ -77,19 +77,19 @@ func DestinationRule(in Input) *unstructured.Unstructured {
 		}
 	}
 	if len(settings) == 0 {
-		return nil
+		return nil, nil
 	}
 	return in.istio(networkingAPI, "DestinationRule", in.Name, map[string]any{
 		"host":          fmt.Sprintf("%s.%s.svc.%s", in.Name, in.Namespace, in.clusterDomain()),
 		"trafficPolicy": map[string]any{"portLevelSettings": settings},
-	})
+	}), nil
 }
 
 // Sidecar renders the egress scope of the gateway's pods. Nil when unmanaged, without a mesh, or when Istio's kind is
 // not there.
-func Sidecar(in Input) *unstructured.Unstructured {
+func Sidecar(in Input) (*unstructured.Unstructured, error) {
 	if in.Spec.Mesh.EgressScope.Mode != v1alpha1.Managed || !in.meshed() || !in.Served.Sidecar {
-		return nil
+		return nil, nil
 	}
 	spec := map[string]any{
 		"workloadSelector": map[string]any{"labels": stringMap(SelectorLabels(in.Name))},
@@ -98,7 +98,7 @@ func Sidecar(in Input) *unstructured.Unstructured {
 	if in.OutboundTrafficPolicy != nil {
 		spec["outboundTrafficPolicy"] = runtime.DeepCopyJSON(in.OutboundTrafficPolicy)
 	}
-	return in.istio(networkingAPI, "Sidecar", in.Name, spec)
+	return in.istio(networkingAPI, "Sidecar", in.Name, spec), nil
 }
 
 func egress(in Input) []any {

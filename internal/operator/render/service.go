@@ -16,7 +16,7 @@ import (
 
 // Service renders the Service in front of the proxies. Its target ports are names, so that old and new pods are both
 // right while a container port changes.
-func Service(in Input) *unstructured.Unstructured {
+func Service(in Input) (*unstructured.Unstructured, error) {
 	spec := in.Spec.Service
 	s := &corev1.Service{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
@@ -38,9 +38,7 @@ func Service(in Input) *unstructured.Unstructured {
 	for _, r := range spec.LoadBalancerSourceRanges {
 		s.Spec.LoadBalancerSourceRanges = append(s.Spec.LoadBalancerSourceRanges, string(r))
 	}
-	u := mustConvert(s)
-	unstructured.RemoveNestedField(u.Object, "status")
-	return u
+	return convert(s)
 }
 
 func servicePorts(spec v1alpha1.KongIstioGatewaySpec) []corev1.ServicePort {
@@ -62,8 +60,8 @@ func servicePorts(spec v1alpha1.KongIstioGatewaySpec) []corev1.ServicePort {
 }
 
 // ServiceAccount renders the proxies' identity. It is bound to no role.
-func ServiceAccount(in Input) *unstructured.Unstructured {
-	return mustConvert(&corev1.ServiceAccount{
+func ServiceAccount(in Input) (*unstructured.Unstructured, error) {
+	return convert(&corev1.ServiceAccount{
 		TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
 		ObjectMeta:                   in.meta(in.Name),
 		AutomountServiceAccountToken: new(false),
@@ -71,11 +69,11 @@ func ServiceAccount(in Input) *unstructured.Unstructured {
 }
 
 // CABundle renders the ConfigMap with the roots that proxies trust for the control stream; nil while there is none.
-func CABundle(in Input) *unstructured.Unstructured {
+func CABundle(in Input) (*unstructured.Unstructured, error) {
 	if in.CABundle == "" {
-		return nil
+		return nil, nil
 	}
-	return mustConvert(&corev1.ConfigMap{
+	return convert(&corev1.ConfigMap{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"},
 		ObjectMeta: in.meta(CABundleName(in.Name)),
 		Data:       map[string]string{CABundleKey: in.CABundle},
@@ -83,10 +81,10 @@ func CABundle(in Input) *unstructured.Unstructured {
 }
 
 // PodDisruptionBudget renders the bound on voluntary disruptions; nil when it is unmanaged.
-func PodDisruptionBudget(in Input) *unstructured.Unstructured {
+func PodDisruptionBudget(in Input) (*unstructured.Unstructured, error) {
 	b := in.Spec.Deployment.PodDisruptionBudget
 	if b.Mode != v1alpha1.Managed {
-		return nil
+		return nil, nil
 	}
 	pdb := &policyv1.PodDisruptionBudget{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
@@ -101,5 +99,5 @@ func PodDisruptionBudget(in Input) *unstructured.Unstructured {
 	if b.MinAvailable == nil && b.MaxUnavailable == nil {
 		pdb.Spec.MaxUnavailable = new(intstr.FromInt32(1))
 	}
-	return mustConvert(pdb)
+	return convert(pdb)
 }
