@@ -69,6 +69,9 @@ func Decode(r io.Reader) (objects []client.Object, skipped []string, err error) 
 			skipped = append(skipped, kind.Kind)
 			continue
 		}
+		if o.GetName() == "" {
+			return nil, nil, fmt.Errorf("document %d: %s has no metadata.name", n, kind.Kind)
+		}
 		objects = append(objects, namespaced(o))
 	}
 }

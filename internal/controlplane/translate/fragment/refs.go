@@ -104,7 +104,7 @@ func (k BackendKey) Owner() Owner {
 
 // BackendFacts is what units learn about a backend they refer to.
 type BackendFacts struct {
-	// Service is the id of the Kong service.
+	// Service is the id of the Kong service, "" when there cannot be one.
 	Service entity.ID
 	// RewriteHost is true when requests must carry the upstream's host_header:
 	// pods of a headless Service are only known to the mesh by that name.

@@ -25,9 +25,11 @@ func ServiceRef(s *corev1.Service) fragment.ObjectRef {
 // does not exist has an upstream without targets, which answers 503.
 func TranslateBackend(key fragment.BackendKey, refs fragment.Refs) fragment.Result {
 	b := backend{key: key, refs: refs, svc: refs.Service(key.Namespace, key.Service)}
-	b.entities()
-	b.resolve()
-	b.finish()
+	if b.entities() {
+		b.resolve()
+		b.finish()
+	}
+	b.result.Facts = b.facts
 	return b.result
 }
 
@@ -44,8 +46,9 @@ type backend struct {
 	result   fragment.Result
 }
 
-// entities makes the Kong service and upstream, with annotations.
-func (b *backend) entities() {
+// entities makes the Kong service and upstream, with annotations. It reports
+// false for a name that no Service can have.
+func (b *backend) entities() bool {
 	name := b.key.Namespace + "." + b.key.Service + "." + b.key.Port
 	host := b.key.Service + "." + b.key.Namespace + "." + b.key.Port + ".svc"
 	b.ref = fragment.ObjectRef{Version: "v1", Kind: "Service", Namespace: b.key.Namespace, Name: b.key.Service}
@@ -67,7 +70,15 @@ func (b *backend) entities() {
 			fmt.Sprintf("%s: %s; the Service's annotations are ignored", p.Field, p.Message), "correct the annotation")
 		b.service, b.upstream = &plainService, &plainUpstream
 	}
+	if len(b.refs.Check(b.service)) > 0 || len(b.refs.Check(b.upstream)) > 0 {
+		b.result.Problems = nil
+		b.fail(fragment.ReasonBackendNotFound,
+			fmt.Sprintf("%q is not the name of a Service and a port; the rule is not served", b.key.Service+":"+b.key.Port),
+			"name a Service and one of its ports")
+		return false
+	}
 	b.facts.Service = b.service.ID
+	return true
 }
 
 // fail records why there are no targets.
@@ -190,7 +201,6 @@ func (b *backend) finish() {
 		from := kongcrd.Referrer{Object: b.ref, Annotations: b.svc.Annotations, Refs: b.refs}
 		kongcrd.Attach(from, fragment.ClaimPluginOnService, []kongcrd.Attachment{{Service: b.service.ID}}, &b.result)
 	}
-	b.result.Facts = b.facts
 }
 
 // servicePort finds a port by number or name; a number that is no port of the

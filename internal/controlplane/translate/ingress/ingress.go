@@ -129,8 +129,9 @@ func (t *translation) route(g *group) {
 }
 
 // newRoute adds a route with the defaults of Kong's ingress controller, or nil
-// when the name belongs to another Ingress. Names are made of parts that may
-// themselves contain dots, so two Ingresses can come to the same one.
+// when there can be no service, or the name belongs to another Ingress: names
+// are made of parts that may themselves contain dots, so two Ingresses can come
+// to the same one.
 func (t *translation) newRoute(name string, backend fragment.BackendKey, field string) *entity.Route {
 	claim := fragment.Claim{Scope: fragment.ClaimRouteName, Value: name}
 	t.result.Claims = append(t.result.Claims, claim)
@@ -143,6 +144,9 @@ func (t *translation) newRoute(name string, backend fragment.BackendKey, field s
 	facts := t.refs.Backend(backend)
 	if facts.Reason != "" {
 		t.result.Report(t.ref, field, facts.Reason, facts.Message, facts.Fix)
+	}
+	if facts.Service == "" {
+		return nil
 	}
 	preserveHost := !facts.RewriteHost
 	r := &entity.Route{
@@ -248,10 +252,16 @@ func (t *translation) sni(host string, cert entity.ID, field string) {
 		}
 		return
 	}
-	t.result.Entities = append(t.result.Entities, &entity.SNI{
+	sni := &entity.SNI{
 		ID:          fragment.ID(entity.KindSNI, host),
 		Name:        host,
 		Certificate: &entity.Ref{ID: cert},
 		Tags:        fragment.Tags(t.ref, t.ing.Annotations),
-	})
+	}
+	if problems := t.refs.Check(sni); len(problems) > 0 {
+		t.result.Report(t.ref, field, fragment.ReasonRouteInvalid,
+			fmt.Sprintf("host %q cannot have a certificate: %s", host, problems[0].Message), "correct the host")
+		return
+	}
+	t.result.Entities = append(t.result.Entities, sni)
 }

@@ -214,26 +214,51 @@ func cross(attachments []Attachment, with []fragment.Claimant, set func(*Attachm
 func (a *attacher) plugin(ref reference) {
 	for _, at := range a.combinations(ref) {
 		slot := ref.facts.Template.Name + " " + at.key()
-		holder, taken := a.taken[slot]
-		switch {
-		case !taken:
-			a.taken[slot] = ref.name
-			a.result.Entities = append(a.result.Entities, instance(ref.facts.Template, ref.owner.String(), at))
-		case holder != "":
-			a.reportTwice(ref, holder)
+		if holder, taken := a.taken[slot]; taken {
+			if holder != "" {
+				a.reportTwice(ref, holder)
+			}
+			continue
 		}
+		a.taken[slot] = ref.name
+		p := instance(ref.facts.Template, ref.owner.String(), at)
+		if problems := a.from.Refs.Check(p); len(problems) > 0 {
+			a.misplaced(ref, at, problems[0])
+			continue
+		}
+		a.result.Entities = append(a.result.Entities, p)
 	}
 }
 
+// misplaced deals with a plugin that cannot be attached here, such as an
+// authentication plugin on a consumer. Where that leaves a route or service
+// without it, all of its requests are answered with 500.
+func (a *attacher) misplaced(ref reference, at Attachment, p entity.Problem) {
+	consequence := "it is not applied"
+	if at.Route != "" || at.Service != "" {
+		consequence = a.from.consequence()
+		a.mark(Attachment{Route: at.Route, Service: at.Service})
+	}
+	a.reportOnce(fragment.ReasonPluginUnusable,
+		fmt.Sprintf("%q, of type %s, cannot be attached here: %s: %s; %s", ref.name, ref.facts.Template.Name, p.Field, p.Message, consequence),
+		"remove the reference, here or on the consumer or group that refers to the same plugin")
+}
+
 func (a *attacher) reportTwice(ref reference, holder string) {
+	a.reportOnce(fragment.ReasonConflict,
+		fmt.Sprintf("%q and %q are both of type %s; %q is not applied", holder, ref.name, ref.facts.Template.Name, ref.name),
+		"name one plugin of a type")
+}
+
+// reportOnce reports what is the same for every route of an object.
+func (a *attacher) reportOnce(reason, message, fix string) {
 	field := fragment.AnnotationField(fragment.AnnotationPlugins)
-	message := fmt.Sprintf("%q and %q are both of type %s; %q is not applied", holder, ref.name, ref.facts.Template.Name, ref.name)
 	for _, p := range a.result.Problems {
 		if p.Field == field && p.Message == message {
 			return
 		}
 	}
-	a.result.Report(a.from.Object, field, fragment.ReasonConflict, message, "name one plugin of a type")
+	a.result.Report(a.from.Object, field, reason, message, fix)
 }
 
 // brokenMessage is the body of requests that a missing plugin would have
@@ -243,23 +268,33 @@ const brokenMessage = "a plugin of this route is missing or invalid"
 // broken answers 500 where the plugin would have applied. request-termination
 // runs after nearly all other plugins, which is what is wanted: their logs and
 // their own refusals stay.
+//
+// Routes and services answer so to everyone, also when consumers refer to the
+// same plugin: what is missing may be the very plugin that tells them apart.
 func (a *attacher) broken(ref reference) {
-	if a.from.Refs.Settings().RunWithoutBrokenPlugins {
-		return
+	list := a.attachments
+	if a.scope == fragment.ClaimPluginOnConsumer || a.scope == fragment.ClaimPluginOnGroup {
+		list = a.combinations(ref)
 	}
+	for _, at := range list {
+		a.mark(at)
+	}
+}
+
+// mark adds the plugin that answers 500, unless the gateway's settings say to
+// run without broken plugins.
+func (a *attacher) mark(at Attachment) {
 	marker := &entity.Plugin{
 		Name:   "request-termination",
 		Config: map[string]any{"status_code": int64(500), "message": brokenMessage},
 		Tags:   fragment.Tags(a.from.Object, nil),
 	}
-	for _, at := range a.combinations(ref) {
-		slot := marker.Name + " " + at.key()
-		if _, taken := a.taken[slot]; taken {
-			continue
-		}
-		a.taken[slot] = ""
-		a.result.Entities = append(a.result.Entities, instance(marker, "broken", at))
+	slot := marker.Name + " " + at.key()
+	if _, taken := a.taken[slot]; taken || a.from.Refs.Settings().RunWithoutBrokenPlugins {
+		return
 	}
+	a.taken[slot] = ""
+	a.result.Entities = append(a.result.Entities, instance(marker, "broken", at))
 }
 
 // instance returns a plugin of the template for one attachment. Its id follows

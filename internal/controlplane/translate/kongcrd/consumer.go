@@ -77,6 +77,10 @@ func (t *consumerTranslation) consumer() {
 		}
 		e.Groups = append(e.Groups, entity.Ref{ID: group.ID})
 	}
+	for _, p := range t.refs.Check(e) {
+		t.result.Invalid = true
+		t.result.Report(t.ref, p.Field, fragment.ReasonConsumerInvalid, p.Message+"; the consumer is left out", "correct the field")
+	}
 	t.result.Entities = append(t.result.Entities, e)
 }
 
