@@ -45,11 +45,9 @@ func (c *Cluster) connect() (*node.Client, Settings, error) {
 	return client, settings, err
 }
 
-// prepareStateDir makes the state directory, unless it is somebody else's.
+// prepareStateDir takes possession of the state directory, unless it is somebody
+// else's. The directory must exist and be locked.
 func (c *Cluster) prepareStateDir() error {
-	if err := os.MkdirAll(c.StateDir, 0o755); err != nil {
-		return err
-	}
 	marker := c.Path(markerFile)
 	if _, err := os.Stat(marker); err == nil {
 		return os.MkdirAll(c.LogDir(), 0o755)
@@ -71,19 +69,16 @@ func (c *Cluster) prepareStateDir() error {
 // directory itself, so that no lock file is left behind. The directory must exist.
 func (c *Cluster) lock(ctx context.Context, create bool) (unlock func(), err error) {
 	for told := false; ; {
-		if create {
-			if err := c.prepareStateDir(); err != nil {
-				return nil, err
-			}
-		}
-		dir, err := os.Open(c.StateDir)
+		dir, err := c.openStateDir(create)
 		if err != nil {
 			return nil, err
 		}
-		if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil && isCurrent(dir, c.StateDir) {
-			return func() { _ = dir.Close() }, nil
+		if dir != nil {
+			if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil && isCurrent(dir, c.StateDir) {
+				return func() { _ = dir.Close() }, nil
+			}
+			_ = dir.Close()
 		}
-		_ = dir.Close()
 		if !told {
 			fmt.Fprintf(c.Progress, "waiting for another command that works on cluster %s\n", c.Name)
 			told = true
@@ -94,6 +89,21 @@ func (c *Cluster) lock(ctx context.Context, create bool) (unlock func(), err err
 		case <-time.After(lockInterval):
 		}
 	}
+}
+
+// openStateDir returns nil if another command removed the directory just now.
+func (c *Cluster) openStateDir(create bool) (*os.File, error) {
+	if !create {
+		return os.Open(c.StateDir)
+	}
+	if err := os.MkdirAll(c.StateDir, 0o755); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	dir, err := os.Open(c.StateDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return dir, err
 }
 
 const lockInterval = 200 * time.Millisecond

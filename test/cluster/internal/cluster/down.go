@@ -24,7 +24,8 @@ const downTimeout = time.Minute
 // and rules, its cgroups and its state directory. It succeeds when there is
 // nothing to remove.
 func (c *Cluster) Down(ctx context.Context) error {
-	if !exists(c.StateDir) {
+	// An empty directory is what an interrupted `up` leaves at the very least.
+	if err := os.Remove(c.StateDir); err == nil || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if !exists(c.Path(markerFile)) {
@@ -68,6 +69,20 @@ func (c *Cluster) endNode(ctx context.Context) error {
 func (c *Cluster) removeState(context.Context) error {
 	if mounted, err := mountBelow(c.StateDir); err != nil || mounted != "" {
 		return errors.Join(err, fmt.Errorf("%s is a mount point: unmount it, then run `down` again", mounted))
+	}
+	entries, err := os.ReadDir(c.StateDir)
+	if err != nil {
+		return err
+	}
+	// The marker goes last: without it nobody would remove the rest, should this
+	// be interrupted.
+	for _, entry := range entries {
+		if entry.Name() == markerFile {
+			continue
+		}
+		if err := os.RemoveAll(c.Path(entry.Name())); err != nil {
+			return err
+		}
 	}
 	if err := os.RemoveAll(c.StateDir); err != nil {
 		return err

@@ -85,6 +85,9 @@ func (c *Cluster) Up(ctx context.Context, options UpOptions) error {
 		return err
 	}
 	defer unlock()
+	if err := c.prepareStateDir(); err != nil {
+		return err
+	}
 	for _, s := range steps {
 		if err := b.report.Run(ctx, func(ctx context.Context) error {
 			if !s.long {
