@@ -154,6 +154,10 @@ type Upstream struct {
 	Path     string
 	Query    string
 	HasQuery bool
+	// BodyLimit is how many bytes of request body may be sent on, 0 for any
+	// number. It is for bodies whose size is not known before they were read;
+	// more is refused with 413.
+	BodyLimit int64
 	// Proxy, when set, is the forward proxy the request goes through.
 	Proxy *ForwardProxy
 	// TLS settings that override the service's.

@@ -6,18 +6,32 @@ package registry
 
 import (
 	"github.com/kong/kong-istio-gateway/internal/plugin"
+	acl "github.com/kong/kong-istio-gateway/internal/plugins/acl"
+	basicauth "github.com/kong/kong-istio-gateway/internal/plugins/basic-auth"
+	correlationid "github.com/kong/kong-istio-gateway/internal/plugins/correlation-id"
+	cors "github.com/kong/kong-istio-gateway/internal/plugins/cors"
 	httplog "github.com/kong/kong-istio-gateway/internal/plugins/http-log"
 	iprestriction "github.com/kong/kong-istio-gateway/internal/plugins/ip-restriction"
+	keyauth "github.com/kong/kong-istio-gateway/internal/plugins/key-auth"
 	ratelimiting "github.com/kong/kong-istio-gateway/internal/plugins/rate-limiting"
+	redirect "github.com/kong/kong-istio-gateway/internal/plugins/redirect"
+	requestsizelimiting "github.com/kong/kong-istio-gateway/internal/plugins/request-size-limiting"
 	requesttermination "github.com/kong/kong-istio-gateway/internal/plugins/request-termination"
 )
 
 // All returns the registration of every plugin, by name.
 func All() []plugin.Registration {
 	return []plugin.Registration{
+		acl.Registration,
+		basicauth.Registration,
+		correlationid.Registration,
+		cors.Registration,
 		httplog.Registration,
 		iprestriction.Registration,
+		keyauth.Registration,
 		ratelimiting.Registration,
+		redirect.Registration,
+		requestsizelimiting.Registration,
 		requesttermination.Registration,
 	}
 }
