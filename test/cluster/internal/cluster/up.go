@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -138,7 +139,8 @@ func (b *bringUp) assembleAll(ctx context.Context) (err error) {
 		return ctx.Err()
 	}
 	if err != nil {
-		b.settings.NoSidecars = err.Error()
+		b.settings.NoSidecars, _, _ = strings.Cut(err.Error(), "\n")
+		b.report.Note("%d images, no sidecar", len(b.images))
 		b.report.Say("NO SIDECARS: %v", err)
 		b.report.Say("going on without them; everything that needs the mesh will be reported as not run")
 		return nil
