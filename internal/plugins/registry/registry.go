@@ -10,13 +10,16 @@ import (
 	basicauth "github.com/kong/kong-istio-gateway/internal/plugins/basic-auth"
 	correlationid "github.com/kong/kong-istio-gateway/internal/plugins/correlation-id"
 	cors "github.com/kong/kong-istio-gateway/internal/plugins/cors"
+	hmacauth "github.com/kong/kong-istio-gateway/internal/plugins/hmac-auth"
 	httplog "github.com/kong/kong-istio-gateway/internal/plugins/http-log"
 	iprestriction "github.com/kong/kong-istio-gateway/internal/plugins/ip-restriction"
+	jwt "github.com/kong/kong-istio-gateway/internal/plugins/jwt"
 	keyauth "github.com/kong/kong-istio-gateway/internal/plugins/key-auth"
 	ratelimiting "github.com/kong/kong-istio-gateway/internal/plugins/rate-limiting"
 	redirect "github.com/kong/kong-istio-gateway/internal/plugins/redirect"
 	requestsizelimiting "github.com/kong/kong-istio-gateway/internal/plugins/request-size-limiting"
 	requesttermination "github.com/kong/kong-istio-gateway/internal/plugins/request-termination"
+	responseratelimiting "github.com/kong/kong-istio-gateway/internal/plugins/response-ratelimiting"
 )
 
 // All returns the registration of every plugin, by name.
@@ -26,12 +29,15 @@ func All() []plugin.Registration {
 		basicauth.Registration,
 		correlationid.Registration,
 		cors.Registration,
+		hmacauth.Registration,
 		httplog.Registration,
 		iprestriction.Registration,
+		jwt.Registration,
 		keyauth.Registration,
 		ratelimiting.Registration,
 		redirect.Registration,
 		requestsizelimiting.Registration,
 		requesttermination.Registration,
+		responseratelimiting.Registration,
 	}
 }
