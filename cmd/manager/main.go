@@ -17,6 +17,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -92,14 +93,14 @@ func newScheme() (*runtime.Scheme, error) {
 	return s, nil
 }
 
-func newManager(config *rest.Config, o options) (ctrl.Manager, error) {
+func newManager(rc *rest.Config, o options) (ctrl.Manager, error) {
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, err
 	}
 	// One write per object that changed, and a few reads: bursts are a whole fleet of gateways at start.
-	config.QPS, config.Burst = 50, 200
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
+	rc.QPS, rc.Burst = 50, 200
+	mgr, err := ctrl.NewManager(rc, ctrl.Options{
 		Scheme: scheme,
 		Metrics: metricsserver.Options{
 			BindAddress: o.metricsAddress, SecureServing: true, CertDir: o.metricsCertDir, FilterProvider: metricsAuthentication,
@@ -109,6 +110,7 @@ func newManager(config *rest.Config, o options) (ctrl.Manager, error) {
 		// The process ends right after the manager has stopped, so the lease may be given up at once.
 		LeaderElectionReleaseOnCancel: true,
 		Cache:                         cache.Options{ByObject: gateway.CacheByObject()},
+		Controller:                    config.Controller{SkipNameValidation: &o.sharedProcess},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("manager: %w", err)

@@ -28,6 +28,8 @@ type options struct {
 	proxyImage     string
 	clusterDomain  string
 	logLevel       slog.Level
+	// sharedProcess lets several managers live in one process, one after the other; no flag sets it.
+	sharedProcess bool
 }
 
 // streamHost is the name that proxies connect to and check the certificate against.
