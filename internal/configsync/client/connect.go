@@ -142,6 +142,7 @@ func (c *Client) handshake(ctx context.Context, address string, pool *x509.CertP
 // established are the credentials of a connection that is handshaken already.
 type established struct{}
 
+// ClientHandshake implements credentials.TransportCredentials: the handshake has been, its facts are passed on.
 func (established) ClientHandshake(_ context.Context, _ string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	t, ok := conn.(*tls.Conn)
 	if !ok {
@@ -153,14 +154,18 @@ func (established) ClientHandshake(_ context.Context, _ string, conn net.Conn) (
 	}, nil
 }
 
+// ServerHandshake implements credentials.TransportCredentials; it always fails.
 func (established) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	return nil, nil, errors.New("this end is a client")
 }
 
+// Info implements credentials.TransportCredentials.
 func (established) Info() credentials.ProtocolInfo {
-	return credentials.ProtocolInfo{SecurityProtocol: "tls", SecurityVersion: "1.3"}
+	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
 }
 
+// Clone implements credentials.TransportCredentials.
 func (e established) Clone() credentials.TransportCredentials { return e }
 
+// OverrideServerName implements credentials.TransportCredentials; the name was checked by the handshake.
 func (established) OverrideServerName(string) error { return nil }

@@ -40,11 +40,24 @@ const patience = 20 * time.Second
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("in vain: %s", what)
+	if !holdsInTime(ok) {
+		t.Fatalf("in vain: %s", what)
+	}
+}
+
+// holdsInTime tells whether ok is true before patience ends.
+func holdsInTime(ok func() bool) bool {
+	end, tick := time.NewTimer(patience), time.NewTicker(time.Millisecond)
+	defer end.Stop()
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-end.C:
+			return false
+		case <-tick.C:
 		}
 	}
+	return true
 }
 
 // checkLeaks fails the test when goroutines of the stream outlive it.
@@ -52,18 +65,14 @@ func checkLeaks(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
 		var stacks string
-		for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-			buf := make([]byte, 1<<20)
+		buf := make([]byte, 1<<20)
+		if !holdsInTime(func() bool {
 			stacks = string(buf[:runtime.Stack(buf, true)])
-			if !strings.Contains(stacks, "configsync/server.") && !strings.Contains(stacks, "grpc/internal/transport") &&
-				strings.Count(stacks, "configsync/client.") == 0 {
-				return
-			}
-			if time.Now().After(deadline) {
-				break
-			}
+			return !strings.Contains(stacks, "configsync/server.") && !strings.Contains(stacks, "grpc/internal/transport") &&
+				!strings.Contains(stacks, "configsync/client.")
+		}) {
+			t.Errorf("goroutines are left:\n%s", stacks)
 		}
-		t.Errorf("goroutines are left:\n%s", stacks)
 	})
 }
 

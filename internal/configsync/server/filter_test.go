@@ -82,16 +82,16 @@ func TestFilter(t *testing.T) {
 			if !reflect.DeepEqual(fields, c.omitted) {
 				t.Errorf("left out %q, want %q", fields, c.omitted)
 			}
-			switch {
-			case c.want == "none":
+			switch c.want {
+			case "none":
 				if got != nil {
 					t.Errorf("sent %s", got.JSON)
 				}
-			case c.want == "":
+			case "":
 				if got != record {
 					t.Errorf("sent %s", got.JSON)
 				}
-			case c.want == `"burst"`:
+			case `"burst"`:
 				if s := string(got.JSON); strings.Contains(s, "burst") || strings.Contains(s, "sentinel") ||
 					!strings.Contains(s, `"window":60`) || !strings.Contains(s, `"host":"h"`) || !strings.Contains(s, `"key_names":["apikey"]`) {
 					t.Errorf("sent %s", s)

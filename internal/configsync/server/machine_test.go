@@ -86,11 +86,11 @@ func TestOneInFlightNewestWins(t *testing.T) {
 	m.publish(toTarget(two), at(1))
 	m.publish(toTarget(three), at(2))
 	expect(t, sent(t, m), "nothing") // one is on its way
-	if m.programmed() || m.behindSince != at(0) {
+	if m.programmed() || !m.behindSince.Equal(at(0)) {
 		t.Fatal("behind since", m.behindSince)
 	}
 	m.must(t, one)
-	if m.programmed() || m.behindSince != at(1) {
+	if m.programmed() || !m.behindSince.Equal(at(1)) {
 		t.Fatal("after the first ack it is behind since", m.behindSince)
 	}
 	expect(t, sent(t, m), "1/3 +a +c -1")

@@ -206,11 +206,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		s.stop(g)
 	})
 	err := g.Serve(l)
-	stopped := ctx.Err() != nil
 	cancel()
 	wg.Wait()
-	if stopped {
-		return nil
+	if errors.Is(err, grpc.ErrServerStopped) {
+		return nil // ctx had ended before the listener was asked
 	}
 	return err
 }

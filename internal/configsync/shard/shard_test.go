@@ -27,7 +27,7 @@ func sample(t testing.TB, n int, seed uint64) Snapshot {
 	s := Snapshot{Position: configsync.Position{Term: 3, Sequence: seed}}
 	for i := range n {
 		noise := make([]byte, 100)
-		rng.Read(noise)
+		_, _ = rng.Read(noise) // never fails
 		r, err := configsync.NewRecord(&entity.Route{
 			ID: entity.ID(fmt.Sprintf("route-%d", i)), Name: hex.EncodeToString(noise), Paths: []string{"/<&>"},
 		})

@@ -208,16 +208,16 @@ func TestBurst(t *testing.T) {
 	if b.Take(ms(0)) {
 		t.Fatal("nothing to hand on")
 	}
-	if due := b.Changed(ms(0)); due != ms(0) || !b.Take(ms(0)) {
+	if due := b.Changed(ms(0)); !due.Equal(ms(0)) || !b.Take(ms(0)) {
 		t.Fatal("the first change waits")
 	}
-	if due := b.Changed(ms(3)); due != ms(10) || b.Take(ms(3)) {
+	if due := b.Changed(ms(3)); !due.Equal(ms(10)) || b.Take(ms(3)) {
 		t.Fatal("a change right after the first does not wait for the window")
 	}
-	if due := b.Changed(ms(9)); due != ms(10) || !b.Take(ms(10)) || b.Take(ms(10)) {
+	if due := b.Changed(ms(9)); !due.Equal(ms(10)) || !b.Take(ms(10)) || b.Take(ms(10)) {
 		t.Fatal("the window is longer than it may be, or hands on twice")
 	}
-	if due := b.Changed(ms(50)); due != ms(50) {
+	if due := b.Changed(ms(50)); !due.Equal(ms(50)) {
 		t.Fatal("a change after quiet waits")
 	}
 }

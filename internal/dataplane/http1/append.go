@@ -75,10 +75,10 @@ func AppendRequestHead(dst []byte, r *RequestHead) ([]byte, error) {
 	dst = appendText(dst, r.Host)
 	dst = append(dst, "\r\n"...)
 	dst = append(dst, connectionLines[sideRequest][r.Connection]...)
-	switch {
-	case r.Framing == BodyLength:
+	switch r.Framing {
+	case BodyLength:
 		dst = appendLength(dst, r.ContentLength)
-	case r.Framing == BodyChunked:
+	case BodyChunked:
 		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
 	}
 	dst = r.Header.appendFields(dst, sideRequest, r.Connection)

@@ -3,6 +3,7 @@
 package http1
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -44,13 +45,13 @@ func TestAppendRequestHead(t *testing.T) {
 	for _, method := range []string{"", "G T", "GET\r\n"} {
 		r := base
 		r.Method = []byte(method)
-		if got, err := AppendRequestHead(nil, &r); err != ErrInvalidMethod || len(got) != 0 {
+		if got, err := AppendRequestHead(nil, &r); !errors.Is(err, ErrInvalidMethod) || len(got) != 0 {
 			t.Errorf("method %q: %q, %v", method, got, err)
 		}
 	}
 	r := base
 	r.Path = nil
-	if _, err := AppendRequestHead(nil, &r); err != ErrInvalidTarget {
+	if _, err := AppendRequestHead(nil, &r); !errors.Is(err, ErrInvalidTarget) {
 		t.Error(err)
 	}
 }
@@ -88,7 +89,7 @@ func TestAppendResponseHead(t *testing.T) {
 		})
 	}
 	for _, status := range []int{0, 99, 1000} {
-		if _, err := AppendResponseHead(nil, &ResponseHead{Status: status}); err != ErrInvalidStatus {
+		if _, err := AppendResponseHead(nil, &ResponseHead{Status: status}); !errors.Is(err, ErrInvalidStatus) {
 			t.Errorf("status %d: %v", status, err)
 		}
 	}

@@ -75,12 +75,12 @@ func BenchmarkParseRequestTrickle(b *testing.B) {
 			b.SetBytes(int64(len(buf)))
 			for b.Loop() {
 				r.Reset()
-				for n := 1; ; n++ {
-					if _, err := ParseRequest(buf[:n], &limits, &r); err == nil {
-						break
-					} else if err != ErrNeedMore {
-						b.Fatal(err)
-					}
+				err := ErrNeedMore
+				for n := 1; err != nil && n <= len(buf); n++ {
+					_, err = ParseRequest(buf[:n], &limits, &r)
+				}
+				if err != nil {
+					b.Fatal(err)
 				}
 			}
 		})
@@ -113,9 +113,11 @@ func BenchmarkParseResponse(b *testing.B) {
 		for b.Loop() {
 			in.Reset(buf)
 			reader.Reset(in)
-			if _, err := http.ReadResponse(reader, nil); err != nil {
+			response, err := http.ReadResponse(reader, nil)
+			if err != nil {
 				b.Fatal(err)
 			}
+			_ = response.Body.Close()
 		}
 	})
 }
@@ -256,7 +258,9 @@ func TestNoAllocations(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.ResetResponse(&p, &upstream)
-		d.Decode(response[n:])
+		if _, _, _, err = d.Decode(response[n:]); err != nil {
+			t.Fatal(err)
+		}
 		p.Header.SetID(HeaderVia, a.CopyString("1.1 kong"))
 		out, _ = AppendResponseHead(out[:0], &ResponseHead{Status: p.Status, Header: &p.Header, Framing: p.Framing, ContentLength: p.ContentLength})
 	}

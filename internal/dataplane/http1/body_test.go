@@ -68,7 +68,7 @@ func TestChunkedBodies(t *testing.T) {
 					if err != nil || !done || n != len(c.raw) || string(data) != c.want {
 						t.Fatalf("data %.100q, n %d, done %v, error %v", data, n, done, err)
 					}
-				case response && err != c.fault.response(), !response && err != c.fault.request():
+				case response && !errors.Is(err, c.fault.response()), !response && !errors.Is(err, c.fault.request()):
 					t.Fatalf("error %v, want %v", err, c.fault.request())
 				}
 			}
@@ -103,7 +103,7 @@ func TestBodyLimitOfChunks(t *testing.T) {
 	} {
 		var d Decoder
 		d.ResetRequest(&Request{Framing: BodyChunked}, &limits)
-		if _, _, _, err := d.DecodeInPlace([]byte(raw)); err != want {
+		if _, _, _, err := d.DecodeInPlace([]byte(raw)); !errors.Is(err, want) {
 			t.Errorf("%q: error %v, want %v", raw, err, want)
 		}
 		d.ResetResponse(&Response{Framing: BodyChunked}, &limits)

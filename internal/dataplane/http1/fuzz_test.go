@@ -142,7 +142,7 @@ func FuzzResponse(f *testing.F) {
 		}
 	}
 	for _, rec := range loadRecordings(f, "recorded_responses.json") {
-		f.Add(rec.Raw, []byte{1, 1, 1, 1, 1, 1, 1, 1, 1, 60}, rec.Method == "HEAD")
+		f.Add(rec.Raw, []byte{1, 1, 1, 1, 1, 1, 1, 1, 1, 60}, rec.Method == http.MethodHead)
 	}
 	limits := DefaultResponseLimits()
 	f.Fuzz(func(t *testing.T, raw string, seed []byte, head bool) {
@@ -166,6 +166,7 @@ func FuzzResponse(f *testing.F) {
 		}
 		std, err := http.ReadResponse(bufio.NewReader(strings.NewReader(raw[:n])), &http.Request{Method: name})
 		if err == nil {
+			_ = std.Body.Close()
 			if std.StatusCode != r.Status || (r.Framing == BodyChunked) != (len(std.TransferEncoding) == 1 && r.Framing != BodyNone) {
 				t.Fatalf("%q: %d %s, net/http says %d %v", raw, r.Status, r.Framing, std.StatusCode, std.TransferEncoding)
 			}

@@ -269,13 +269,13 @@ func LookupID[T ~[]byte | ~string](name T) HeaderID {
 		return HeaderOther
 	}
 	id := nameTable[slot(name)]
-	if known := lowerNames[id]; len(known) != len(name) {
+	known := lowerNames[id]
+	if len(known) != len(name) {
 		return HeaderOther
-	} else {
-		for i := range len(name) {
-			if lower[name[i]] != known[i] {
-				return HeaderOther
-			}
+	}
+	for i := range len(name) {
+		if lower[name[i]] != known[i] {
+			return HeaderOther
 		}
 	}
 	return id

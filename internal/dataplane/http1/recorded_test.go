@@ -206,14 +206,12 @@ func TestRecordedResponses(t *testing.T) {
 				rec.Status, rec.Body, rec.Length, rec.Headers = 200, "ok", "2", nil
 			}
 			buf := []byte(rec.Raw)
-			n, err := 0, error(nil)
-			for {
+			r.Reset()
+			n, err := ParseResponse(buf, &limits, LookupMethod([]byte(rec.Method)), &r)
+			for err == nil && r.Interim() {
 				r.Reset()
 				var m int
-				if m, err = ParseResponse(buf[n:], &limits, LookupMethod([]byte(rec.Method)), &r); err != nil || !r.Interim() {
-					n += m
-					break
-				}
+				m, err = ParseResponse(buf[n:], &limits, LookupMethod([]byte(rec.Method)), &r)
 				n += m
 			}
 			if rec.Status == 502 {

@@ -141,7 +141,7 @@ func TestParseRequestStrictness(t *testing.T) {
 				if err != nil || n != len(c.raw) {
 					t.Fatalf("n %d, error %v, want %d", n, err, len(c.raw))
 				}
-			} else if err != c.fault.request() {
+			} else if !errors.Is(err, c.fault.request()) {
 				t.Fatalf("error %v, want %v", err, c.fault.request())
 			}
 		})

@@ -3,6 +3,7 @@
 package http1
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -50,10 +51,11 @@ func TestParseResponseStrictness(t *testing.T) {
 				if err != nil || n != len(c.raw) {
 					t.Fatalf("n %d, error %v, want %d", n, err, len(c.raw))
 				}
-			} else if err != c.fault.response() {
+			} else if !errors.Is(err, c.fault.response()) {
 				t.Fatalf("error %v, want %v", err, c.fault.response())
 			}
-			if e, ok := err.(*Error); ok && (e.Status != 502 || e.Message != messageBadUpstream) {
+			var e *Error
+			if errors.As(err, &e) && (e.Status != 502 || e.Message != messageBadUpstream) {
 				t.Fatalf("error %v, want a 502", err)
 			}
 		})

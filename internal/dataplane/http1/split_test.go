@@ -3,6 +3,7 @@
 package http1
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -35,7 +36,7 @@ func feed(raw string, cuts []int, move bool, parse func(buf []byte) (int, error)
 				old[i] = '!'
 			}
 		}
-		if n, err := parse(memory[:cut:cut]); err != ErrNeedMore {
+		if n, err := parse(memory[:cut:cut]); !errors.Is(err, ErrNeedMore) {
 			return n, err
 		}
 	}

@@ -53,7 +53,7 @@ func (f *Field) write(b *strings.Builder) {
 	if f.hasDefault {
 		def, err := json.Marshal(f.def)
 		if err != nil {
-			panic(fmt.Sprintf("schema: default of %q: %v", f.name, err))
+			panic(fmt.Sprintf("schema: default of %q: %v", f.name, err)) //nolint:forbidigo // schemas are package variables
 		}
 		fmt.Fprintf(b, " default %s", def)
 	}

@@ -38,7 +38,7 @@ func NewRecord(fields ...*Field) *Record {
 	r := &Record{byName: make(map[string]*Field, len(fields))}
 	for _, f := range fields {
 		if f.name == "" || r.byName[f.name] != nil {
-			panic(fmt.Sprintf("schema: field name %q is empty or used twice", f.name))
+			panic(fmt.Sprintf("schema: field name %q is empty or used twice", f.name)) //nolint:forbidigo // schemas are package variables
 		}
 		r.byName[f.name] = f
 	}

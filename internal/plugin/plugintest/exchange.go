@@ -17,7 +17,7 @@ import (
 // Exchange implements plugin.Exchange. Tests set its fields before a phase runs
 // and look at them afterwards. It is used by one goroutine at a time.
 type Exchange struct {
-	Ctx             context.Context
+	Ctx             context.Context //nolint:containedctx // what Context returns: an exchange carries its request's
 	ClientFacts     plugin.Client
 	RequestFacts    plugin.Request
 	RequestHeader   *Header

@@ -7,6 +7,7 @@ package requesttermination
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 
 	"github.com/kong/kong-istio-gateway/internal/entity/schema"
@@ -71,7 +72,7 @@ func (c *config) access(x plugin.Exchange) {
 		}
 		reply.Header = []plugin.Field{{Name: "Content-Type", Value: contentType}}
 		reply.Body = []byte(c.Body)
-	case message != "" && c.StatusCode != 204:
+	case message != "" && c.StatusCode != http.StatusNoContent:
 		reply.Header = []plugin.Field{{Name: "Content-Type", Value: jsonType}}
 		reply.Body = encode(map[string]any{"message": message})
 	}

@@ -46,7 +46,7 @@ var all = func() entity.SchemaSet {
 		responsetransformer.Plugin,
 	)
 	if err != nil {
-		panic(err) // two schemas of this list collide: a programming error
+		panic(err) //nolint:forbidigo // two schemas of this list collide: a programming error
 	}
 	return s
 }()

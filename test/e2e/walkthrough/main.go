@@ -63,15 +63,17 @@ func run(ctx context.Context, args []string) error {
 	}
 	for i, pass := range strings.Split(*passes, ",") {
 		if err := w.pass(ctx, i, pass); err != nil {
-			w.table(os.Stdout)
+			text, _ := w.table()
+			fmt.Print(text)
 			return err
 		}
 	}
 	if err := w.leaveUp(ctx); err != nil {
 		return err
 	}
-	failed := w.table(os.Stdout)
-	w.farewell(ctx, os.Stdout)
+	text, failed := w.table()
+	fmt.Print(text)
+	w.farewell(ctx)
 	if failed > 0 {
 		return fmt.Errorf("%d of %d rows failed", failed, len(w.rows))
 	}

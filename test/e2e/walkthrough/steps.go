@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -253,7 +254,7 @@ func (r *sinkRecord) likeKong(client, uri string) error {
 	request, _ := r.Body["request"].(map[string]any)
 	response, _ := r.Body["response"].(map[string]any)
 	switch {
-	case r.Method != "POST" || r.Path != "/log":
+	case r.Method != http.MethodPost || r.Path != "/log":
 		return fmt.Errorf("%s %s", r.Method, r.Path)
 	case request["uri"] != uri || request["method"] != "GET":
 		return fmt.Errorf("request %v", request)

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -61,10 +60,11 @@ func (w *walk) add(r row) {
 	fmt.Fprintf(os.Stderr, "[%4.0fs] %-13s %-2s %-7s %s: %s\n", time.Since(w.started).Seconds(), r.pass, r.step, r.result, r.name, tail(r.got, 160))
 }
 
-// table prints all rows and returns how many failed.
-func (w *walk) table(out io.Writer) (failed int) {
+// table returns all rows as text, and how many failed.
+func (w *walk) table() (text string, failed int) {
 	passed, skipped := 0, 0
-	t := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	var out strings.Builder
+	t := tabwriter.NewWriter(&out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, "\nPASS\tSTEP\tWHAT\tEXPECTED\tGOT\tRESULT")
 	for _, r := range w.rows {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.pass, r.step, r.name, r.expected, tail(r.got, 90), r.result)
@@ -78,18 +78,18 @@ func (w *walk) table(out io.Writer) (failed int) {
 		}
 	}
 	_ = t.Flush()
-	fmt.Fprintf(out, "\nwalkthrough: %d passed, %d failed, %d skipped\n", passed, failed, skipped)
-	return failed
+	fmt.Fprintf(&out, "\nwalkthrough: %d passed, %d failed, %d skipped\n", passed, failed, skipped)
+	return out.String(), failed
 }
 
 // farewell tells how to go on by hand.
-func (w *walk) farewell(ctx context.Context, out io.Writer) {
-	fmt.Fprintln(out, "\nThe cluster is up.")
+func (w *walk) farewell(ctx context.Context) {
+	fmt.Println("\nThe cluster is up.")
 	if host := w.hostAddress(ctx); host != "" {
-		fmt.Fprintf(out, "  gateway   curl http://%s/\n", host)
+		fmt.Printf("  gateway   curl http://%s/\n", host)
 	}
-	fmt.Fprintln(out, "  kubectl   bin/cluster kubectl get kongistiogateways -A")
-	fmt.Fprintln(out, "            export KUBECONFIG=$(bin/cluster kubeconfig)")
-	fmt.Fprintln(out, "  status    bin/cluster status")
-	fmt.Fprintln(out, "  end       make demo-down")
+	fmt.Println("  kubectl   bin/cluster kubectl get kongistiogateways -A")
+	fmt.Println("            export KUBECONFIG=$(bin/cluster kubeconfig)")
+	fmt.Println("  status    bin/cluster status")
+	fmt.Println("  end       make demo-down")
 }
