@@ -27,7 +27,7 @@ func (w *walk) mesh(ctx context.Context) {
 	echo, err := w.expectWithout(ctx, "/", "X-RateLimit-Limit-Minute")
 	w.check("client's Host arrives", "Host: api.example.com", line(echo.Body, "Host"), wantLine(err, echo.Body, "Host", "api.example.com"))
 	w.check("client's address is real", "X-Real-Ip: "+w.source, line(echo.Body, "X-Real-Ip"), wantLine(err, echo.Body, "X-Real-Ip", w.source))
-	for _, r := range []meshRow{
+	for _, r := range append([]meshRow{
 		{"backend saw the gateway's identity", gatewayIdentity, func(context.Context) (string, error) {
 			got := uriOf(line(echo.Body, "X-Forwarded-Client-Cert"))
 			if got != gatewayIdentity {
@@ -40,7 +40,8 @@ func (w *walk) mesh(ctx context.Context) {
 		{"VirtualService: 20 % to v2", "10 to 32 % of 200 requests", w.shift},
 		{"VirtualService: mirroring to v2", "v2's sidecar logs the request", w.mirror},
 		{"DestinationRule: circuit breaker", "some 503, some 200 of 20 at once", w.breaker},
-	} {
+		{"traffic rules removed", "deleted", w.withoutRules},
+	}, w.scopeRows()...) {
 		if w.meshless != "" {
 			w.skip(r.name, r.expected, w.meshless)
 			continue
@@ -48,8 +49,11 @@ func (w *walk) mesh(ctx context.Context) {
 		got, err := r.run(ctx)
 		w.check(r.name, r.expected, got, err)
 	}
-	_, err = w.kubectl(ctx, "-n", "echo", "delete", "virtualservices,destinationrules", "http-echo", "--ignore-not-found")
-	w.check("traffic rules removed", "deleted", "", err)
+}
+
+func (w *walk) withoutRules(ctx context.Context) (string, error) {
+	_, err := w.kubectl(ctx, "-n", "echo", "delete", "virtualservices,destinationrules", "http-echo", "--ignore-not-found")
+	return "deleted", err
 }
 
 // expectWithout repeats a request until it is answered without a header.
