@@ -19,7 +19,9 @@ import (
 	redirect "github.com/kong/kong-istio-gateway/internal/plugins/redirect"
 	requestsizelimiting "github.com/kong/kong-istio-gateway/internal/plugins/request-size-limiting"
 	requesttermination "github.com/kong/kong-istio-gateway/internal/plugins/request-termination"
+	requesttransformer "github.com/kong/kong-istio-gateway/internal/plugins/request-transformer"
 	responseratelimiting "github.com/kong/kong-istio-gateway/internal/plugins/response-ratelimiting"
+	responsetransformer "github.com/kong/kong-istio-gateway/internal/plugins/response-transformer"
 )
 
 // All returns the registration of every plugin, by name.
@@ -38,6 +40,8 @@ func All() []plugin.Registration {
 		redirect.Registration,
 		requestsizelimiting.Registration,
 		requesttermination.Registration,
+		requesttransformer.Registration,
 		responseratelimiting.Registration,
+		responsetransformer.Registration,
 	}
 }
