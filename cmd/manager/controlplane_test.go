@@ -15,7 +15,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -231,9 +230,10 @@ func TestStream(t *testing.T) {
 	must(t, kube.DeleteAllOf(t.Context(), &appsv1.ReplicaSet{}, client.InNamespace(key.Namespace), now))
 	must(t, kube.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace(key.Namespace), now))
 	eventually(t, "gateway gone", func() error {
-		if err := kube.Get(t.Context(), key, gw); !apierrors.IsNotFound(err) {
-			return fmt.Errorf("still there, error %v, finalizers %v", err, gw.Finalizers)
+		err := kube.Get(t.Context(), key, gw)
+		if err == nil {
+			return fmt.Errorf("still there, with finalizers %v", gw.Finalizers)
 		}
-		return nil
+		return client.IgnoreNotFound(err)
 	})
 }

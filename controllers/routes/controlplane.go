@@ -152,7 +152,7 @@ type gatewayState struct {
 	position  configsync.Position // of what was published last
 	fragments map[fragment.Owner]fragment.Fragment
 	egress    map[string]string
-	scope     map[string]string
+	rescope   bool // the egress scope may have changed
 
 	states   map[fragment.Owner]*objectState
 	awaiting []fragment.Owner // not yet known to be applied, oldest first
@@ -223,7 +223,7 @@ func (c *ControlPlane) SetEgress(key types.NamespacedName, hashes map[string]str
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if g := c.gateways[key]; g != nil && !maps.Equal(g.egress, hashes) {
-		g.egress = maps.Clone(hashes)
+		g.egress, g.rescope = maps.Clone(hashes), true
 		c.wake()
 	}
 }
@@ -366,7 +366,7 @@ func (c *ControlPlane) open(ctx context.Context, key types.NamespacedName) error
 		c.log.Error("Setting up the gateway's stream failed", "gateway", key, "error", err)
 		return err
 	}
-	g.unsent = true
+	g.unsent, g.rescope = true, true
 	c.store.SetGateway(key, g.spec.settings())
 	if len(restored) > 0 {
 		c.store.Restore(key, restored)
@@ -404,7 +404,7 @@ func (c *ControlPlane) publish() []types.NamespacedName {
 		}
 		c.take(d, g)
 		if d.SummaryChanged {
-			facts[d.Gateway] = true
+			facts[d.Gateway], g.rescope = true, true
 			c.report(g)
 		}
 	}
@@ -453,11 +453,10 @@ func (c *ControlPlane) send(key types.NamespacedName, g *gatewayState) (factsCha
 		}
 		c.log.Warn("Some Secrets could not be read in time; what needs them is left out", "gateway", key, "units", g.summary.PendingSecrets)
 	}
-	if scope := g.wantedScope(); !maps.Equal(scope, g.scope) {
-		if err := c.config.Publisher.Scope(key, scope); err != nil {
+	if g.rescope {
+		g.rescope, g.unsent = false, true
+		if err := c.config.Publisher.Scope(key, g.scope()); err != nil {
 			c.log.Error("Setting the egress scope failed", "gateway", key, "error", err)
-		} else {
-			g.scope, g.unsent = scope, true
 		}
 	}
 	if g.unsent {
@@ -474,9 +473,9 @@ func (c *ControlPlane) send(key types.NamespacedName, g *gatewayState) (factsCha
 	return first
 }
 
-// wantedScope returns the addresses that the sidecar has, or will have, a
+// scope returns the addresses that the sidecar has, or will have, a
 // listener for, with the hash of the egress entry where it is written.
-func (g *gatewayState) wantedScope() map[string]string {
+func (g *gatewayState) scope() map[string]string {
 	scope := make(map[string]string)
 	if !g.spec.meshed() {
 		return scope

@@ -138,12 +138,12 @@ func (p *Publisher) stored(ctx context.Context, key types.NamespacedName) (shard
 		}
 		shards[i] = s.Data[shard.SecretKey]
 	}
-	snap, err := shard.Decode(shards)
-	if err != nil && !errors.Is(err, shard.ErrNone) {
-		p.log.Warn("The stored snapshot cannot be read; it is written anew", "gateway", key, "error", err)
-	}
-	if err != nil {
-		return shard.Snapshot{}, nil
+	snap, damaged := shard.Decode(shards)
+	if damaged != nil {
+		if !errors.Is(damaged, shard.ErrNone) {
+			p.log.Warn("The stored snapshot cannot be read; it is written anew", "gateway", key, "error", damaged)
+		}
+		snap = shard.Snapshot{}
 	}
 	return snap, nil
 }

@@ -161,6 +161,7 @@ func (g *graph) evaluate(n *unit) {
 		result, subject = g.fallBack(n, r, result, subject)
 	} else {
 		n.good, n.goodResult = subject, result
+		delete(g.restored, n.owner)
 	}
 	n.object = subject
 	g.replace(n, r.deps, result)
