@@ -71,26 +71,33 @@ func (l *limiter) headerFilter(x plugin.Exchange) {
 		return
 	}
 	x.SetValue(slot, nil)
-	h := x.Response().Header
+	h := answer{x.Response().Header, !x.Exited()}
 	for i := range l.headers.periods {
 		p := &l.headers.periods[i]
-		put(h, p.limit, l.headers.limits[p.period])
-		put(h, p.remaining, number(v.remaining[p.period]))
+		h.put(p.limit, l.headers.limits[p.period])
+		h.put(p.remaining, number(v.remaining[p.period]))
 	}
-	put(h, "RateLimit-Limit", l.headers.limits[v.tightest])
-	put(h, "RateLimit-Remaining", number(v.remaining[v.tightest]))
+	h.put("RateLimit-Limit", l.headers.limits[v.tightest])
+	h.put("RateLimit-Remaining", number(v.remaining[v.tightest]))
 	reset := strconv.FormatInt(v.reset, 10)
-	put(h, "RateLimit-Reset", reset)
+	h.put("RateLimit-Reset", reset)
 	if v.blocked {
-		put(h, "Retry-After", reset)
+		h.put("Retry-After", reset)
 	}
 	verdicts.Put(v)
 }
 
-// put adds a header in front of those that the upstream sent by that name.
-func put(h plugin.Header, name, value string) {
-	if !h.Has(name) {
-		h.Add(name, value)
+// answer is the header of an answer. Beside headers that the upstream sent by
+// the same name our own stand in front; those of an answer that another plugin
+// made (from its cache, for example) are replaced.
+type answer struct {
+	plugin.Header
+	keep bool
+}
+
+func (h answer) put(name, value string) {
+	if !h.keep || !h.Has(name) {
+		h.Set(name, value)
 		return
 	}
 	theirs := h.Values(nil, name)

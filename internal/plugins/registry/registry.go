@@ -15,6 +15,7 @@ import (
 	iprestriction "github.com/kong/kong-istio-gateway/internal/plugins/ip-restriction"
 	jwt "github.com/kong/kong-istio-gateway/internal/plugins/jwt"
 	keyauth "github.com/kong/kong-istio-gateway/internal/plugins/key-auth"
+	proxycache "github.com/kong/kong-istio-gateway/internal/plugins/proxy-cache"
 	ratelimiting "github.com/kong/kong-istio-gateway/internal/plugins/rate-limiting"
 	redirect "github.com/kong/kong-istio-gateway/internal/plugins/redirect"
 	requestsizelimiting "github.com/kong/kong-istio-gateway/internal/plugins/request-size-limiting"
@@ -36,6 +37,7 @@ func All() []plugin.Registration {
 		iprestriction.Registration,
 		jwt.Registration,
 		keyauth.Registration,
+		proxycache.Registration,
 		ratelimiting.Registration,
 		redirect.Registration,
 		requestsizelimiting.Registration,

@@ -30,9 +30,9 @@ func (l *limiter) headerFilter(x plugin.Exchange) {
 		}
 		for p, most := range limit.periods.Each {
 			left := most - a.used[i][p] - a.cost[i]
-			// Nothing left before this answer is a violation as well, but only
-			// an answer that costs something can violate.
-			if left < 0 {
+			// The answer that uses up the last of a limit passes, whatever it
+			// costs; those after it do not.
+			if a.cost[i] > 0 && most-a.used[i][p] <= 0 {
 				a.refused = true
 			}
 			if !l.HideClientHeaders {
