@@ -3,10 +3,8 @@
 package configsync
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 
 	"github.com/kong/kong-istio-gateway/internal/configsync/content"
@@ -87,17 +85,6 @@ func DecodeEntity(r *Record) (entity.Entity, error) {
 		return nil, fmt.Errorf("the record holds another id: %s", e.EntityID())
 	}
 	return e, nil
-}
-
-// canonicalJSON encodes v with sorted keys and without HTML escapes.
-func canonicalJSON(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
 // Position orders the snapshots of a gateway: by the leader's term, then by

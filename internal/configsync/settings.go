@@ -8,6 +8,7 @@ import (
 	"net/netip"
 
 	"github.com/kong/kong-istio-gateway/internal/entity"
+	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 )
 
 // The kinds of records that are settings of the gateway rather than entities.
@@ -79,7 +80,7 @@ var (
 )
 
 func settingRecord(kind entity.Kind, id entity.ID, v any) (*Record, error) {
-	data, err := canonicalJSON(v)
+	data, err := schema.EncodeJSON(v)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", kind, id, err)
 	}

@@ -16,13 +16,11 @@ import (
 // declared order, keys of mappings sorted, whole numbers without a fraction.
 // Entities that mean the same have the same bytes.
 func MarshalEntity(e Entity) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(canonical(e)); err != nil {
+	data, err := schema.EncodeJSON(canonical(e))
+	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", e.EntityKind(), e.EntityID(), err)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return data, nil
 }
 
 // canonical returns e with its free-form parts in canonical form.

@@ -191,46 +191,19 @@ func (c *Client) failed(err error) {
 	c.log.Info("no configuration stream", "error", text)
 }
 
-// keepCopy writes what is served to disk, when it has been quiet for a while.
+// keepCopy writes what is served to disk, when it has been quiet for a while,
+// and what a proxy that ends holds, for its container's restart.
 func (c *Client) keepCopy(ctx context.Context) {
-	schedule := shard.NewSchedule()
-	var newest Update
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		if due, ok := schedule.Due(); ok {
-			timer.Reset(time.Until(due))
-		}
-		select {
-		case <-ctx.Done():
-			c.lastCopy(schedule, newest)
-			return
-		case newest = <-c.disk:
-			schedule.Changed(time.Now())
-		case <-timer.C:
-			if _, ok := schedule.Due(); ok {
-				c.writeCopy(newest)
-				schedule.Written(time.Now())
-			}
-		}
+	if last, pending := shard.Keep(ctx, shard.NewSchedule(), c.disk, c.writeCopy); pending {
+		_ = c.writeCopy(last)
 	}
 }
 
-// lastCopy keeps what a proxy that ends holds, for its container's restart.
-func (c *Client) lastCopy(schedule shard.Schedule, newest Update) {
-	_, pending := schedule.Due()
-	select {
-	case newest = <-c.disk:
-		pending = true
-	default:
-	}
-	if pending {
-		c.writeCopy(newest)
-	}
-}
-
-func (c *Client) writeCopy(u Update) {
-	if err := shard.WriteDisk(c.config.DataDir, snapshotOf(u)); err != nil {
+// writeCopy reports its error itself.
+func (c *Client) writeCopy(u Update) error {
+	err := shard.WriteDisk(c.config.DataDir, snapshotOf(u))
+	if err != nil {
 		c.log.Error("the copy of the configuration cannot be written", "directory", c.config.DataDir, "error", err)
 	}
+	return err
 }

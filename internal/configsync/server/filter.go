@@ -3,8 +3,6 @@
 package server
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +11,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/configsync"
 	"github.com/kong/kong-istio-gateway/internal/configsync/content"
 	"github.com/kong/kong-istio-gateway/internal/entity"
+	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 )
 
 // filter leaves out of records what a proxy did not announce that it
@@ -77,7 +76,7 @@ func (f *filter) passesAll() bool {
 }
 
 // part is a member of a record that has a schema of its own.
-func part(r *configsync.Record) (member, schema string) {
+func part(r *configsync.Record) (member, name string) {
 	switch r.Key.Kind {
 	case entity.KindPlugin:
 		return "config", configsync.PluginSchemaName(r.Type)
@@ -90,8 +89,8 @@ func part(r *configsync.Record) (member, schema string) {
 // apply returns the record as this proxy is to hold it, nil when it is to hold
 // nothing, and what was left out.
 func (f *filter) apply(r *configsync.Record) (*configsync.Record, []configsync.Omission) {
-	member, schema := part(r)
-	if f.same(string(r.Key.Kind)) && (schema == "" || f.same(schema)) {
+	member, name := part(r)
+	if f.same(string(r.Key.Kind)) && (name == "" || f.same(name)) {
 		return r, nil
 	}
 	whole := func(reason string) []configsync.Omission {
@@ -101,17 +100,17 @@ func (f *filter) apply(r *configsync.Record) (*configsync.Record, []configsync.O
 	if kind == nil {
 		return nil, whole(fmt.Sprintf("the proxy's version does not know %s; update the proxy", r.Key.Kind))
 	}
-	if schema != "" && f.theirs[schema] == nil {
-		return f.substitute(r), whole(fmt.Sprintf("the proxy's version does not know %s; update the proxy", strings.Replace(schema, ":", " ", 1)))
+	if name != "" && f.theirs[name] == nil {
+		return f.substitute(r), whole(fmt.Sprintf("the proxy's version does not know %s; update the proxy", strings.Replace(name, ":", " ", 1)))
 	}
-	value, err := decodeObject(r.JSON)
+	value, err := schema.DecodeObject(r.JSON)
 	if err != nil {
 		return nil, whole(err.Error())
 	}
 	dropped := make(map[string]bool)
 	kind.prune(value, "", "", dropped)
 	if inner, ok := value[member].(map[string]any); ok {
-		f.theirs[schema].prune(inner, "", member+".", dropped)
+		f.theirs[name].prune(inner, "", member+".", dropped)
 	}
 	if len(dropped) == 0 {
 		return r, nil
@@ -120,7 +119,7 @@ func (f *filter) apply(r *configsync.Record) (*configsync.Record, []configsync.O
 }
 
 func (f *filter) pruned(r *configsync.Record, value map[string]any, dropped map[string]bool) (*configsync.Record, []configsync.Omission) {
-	data, err := encodeObject(value)
+	data, err := schema.EncodeJSON(value)
 	if err != nil {
 		return nil, []configsync.Omission{{Record: r, Reason: err.Error()}}
 	}
@@ -173,7 +172,7 @@ func (f *filter) substitute(r *configsync.Record) *configsync.Record {
 	if r.Key.Kind != entity.KindPlugin || f.theirs[configsync.PluginSchemaName(termination)] == nil {
 		return nil
 	}
-	value, err := decodeObject(r.JSON)
+	value, err := schema.DecodeObject(r.JSON)
 	if err != nil || value["service"] == nil && value["route"] == nil {
 		return nil
 	}
@@ -186,27 +185,9 @@ func (f *filter) substitute(r *configsync.Record) *configsync.Record {
 			stand[keep] = v
 		}
 	}
-	data, err := encodeObject(stand)
+	data, err := schema.EncodeJSON(stand)
 	if err != nil {
 		return nil
 	}
 	return configsync.RawRecord(r.Key, termination, data)
-}
-
-func decodeObject(data []byte) (map[string]any, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	var v map[string]any
-	err := dec.Decode(&v)
-	return v, err
-}
-
-func encodeObject(v map[string]any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }

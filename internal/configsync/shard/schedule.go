@@ -2,11 +2,15 @@
 
 package shard
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Schedule decides when a changing snapshot is written: after it was quiet for
 // a while, but not more often than the interval allows. It is a value without a
-// clock of its own; callers say what time it is. The zero times mean never.
+// clock of its own; callers say what time it is, or leave the clock to Keep. The
+// zero times mean never.
 type Schedule struct {
 	Quiet    time.Duration // how long nothing must have changed
 	Interval time.Duration // between two writes
@@ -50,4 +54,38 @@ func (s *Schedule) Due() (time.Time, bool) {
 		due = next
 	}
 	return due, true
+}
+
+// Keep calls write with the newest value from changes when s has it due, until
+// ctx ends; a write that failed is tried again when its time has come anew. It
+// returns the newest value, and whether it is still to be written.
+func Keep[T any](ctx context.Context, s Schedule, changes <-chan T, write func(T) error) (newest T, pending bool) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if due, ok := s.Due(); ok {
+			timer.Reset(time.Until(due))
+		}
+		select {
+		case <-ctx.Done():
+			select {
+			case newest = <-changes:
+				return newest, true
+			default:
+			}
+			_, pending = s.Due()
+			return newest, pending
+		case newest = <-changes:
+			s.Changed(time.Now())
+		case <-timer.C:
+			if _, ok := s.Due(); !ok {
+				continue
+			}
+			err := write(newest)
+			s.Written(time.Now())
+			if err != nil {
+				s.Changed(time.Now())
+			}
+		}
+	}
 }

@@ -4,7 +4,6 @@ package snapshot
 
 import (
 	"context"
-	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/configsync/shard"
 )
@@ -39,33 +38,13 @@ func (s *Saver) Changed() {
 // Run writes until ctx ends. A failed write is tried again when its time has
 // come anew.
 func (s *Saver) Run(ctx context.Context) {
-	schedule := shard.NewSchedule()
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		if due, ok := schedule.Due(); ok {
-			timer.Reset(time.Until(due))
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.changed:
-			schedule.Changed(time.Now())
-		case <-timer.C:
-			if _, ok := schedule.Due(); !ok {
-				continue
-			}
-			err := s.save(ctx)
-			if ctx.Err() != nil {
-				return
-			}
-			schedule.Written(time.Now())
-			if err != nil {
-				schedule.Changed(time.Now())
-			}
+	shard.Keep(ctx, shard.NewSchedule(), s.changed, func(struct{}) error {
+		err := s.save(ctx)
+		if ctx.Err() == nil {
 			s.Done(err)
 		}
-	}
+		return err
+	})
 }
 
 func (s *Saver) save(ctx context.Context) error {

@@ -40,6 +40,23 @@ func (p *head) enter(buf []byte) {
 	}
 }
 
+// beginFields notes that the fields start at pos.
+func (p *head) beginFields(s side, lim *Limits) {
+	p.phase = phaseFields
+	p.scanner.begin(s, p.pos, max(lim.HeadBytes, p.pos))
+}
+
+// parseFields reads the fields up to the end of the head.
+func (p *head) parseFields(buf []byte, lim *Limits, h *Header) fault {
+	if p.phase == phaseFields {
+		if f := p.scanner.scan(buf, lim, h); f != faultNone {
+			return f
+		}
+		p.phase = phaseDone
+	}
+	return faultNone
+}
+
 // window bounds what the first line may use of buf, and says what it means to run out of it.
 func (p *head) window(buf []byte, start, limit int, over fault) ([]byte, fault) {
 	if len(buf) >= start+limit {

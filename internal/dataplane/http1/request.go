@@ -129,21 +129,13 @@ func ParseRequest(buf []byte, limits *Limits, out *Request) (n int, err error) {
 
 // parse advances through the phases.
 func (r *Request) parse(buf []byte, lim *Limits) fault {
-	p := &r.head
-	if p.phase < phaseFields {
+	if r.head.phase < phaseFields {
 		if f := r.parseLine(buf, lim); f != faultNone {
 			return f
 		}
-		p.phase = phaseFields
-		p.scanner.begin(sideRequest, p.pos, max(lim.HeadBytes, p.pos))
+		r.head.beginFields(sideRequest, lim)
 	}
-	if p.phase == phaseFields {
-		if f := p.scanner.scan(buf, lim, &r.Header); f != faultNone {
-			return f
-		}
-		p.phase = phaseDone
-	}
-	return faultNone
+	return r.head.parseFields(buf, lim, &r.Header)
 }
 
 // parseLine reads the request line.

@@ -63,21 +63,13 @@ func ParseResponse(buf []byte, limits *Limits, request Method, out *Response) (n
 
 // parse advances through the phases.
 func (r *Response) parse(buf []byte, lim *Limits) fault {
-	p := &r.head
-	if p.phase < phaseFields {
+	if r.head.phase < phaseFields {
 		if f := r.parseLine(buf, lim); f != faultNone {
 			return f
 		}
-		p.phase = phaseFields
-		p.scanner.begin(sideResponse, p.pos, max(lim.HeadBytes, p.pos))
+		r.head.beginFields(sideResponse, lim)
 	}
-	if p.phase == phaseFields {
-		if f := p.scanner.scan(buf, lim, &r.Header); f != faultNone {
-			return f
-		}
-		p.phase = phaseDone
-	}
-	return faultNone
+	return r.head.parseFields(buf, lim, &r.Header)
 }
 
 // statusEnd is the length of "HTTP/1.1 200".

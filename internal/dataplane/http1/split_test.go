@@ -60,62 +60,54 @@ func splits(n int, check func(cuts []int)) {
 	check(everyCut(n))
 }
 
+// checkSplits parses a message cut in many ways, in memory that stays and in memory that moves: the outcome must be that
+// of parsing it whole.
+func checkSplits(t *testing.T, raw string, parse func(buf []byte) (int, error), outcome func(n int, err error) string, reset func()) {
+	t.Helper()
+	reset()
+	want := outcome(parse([]byte(raw)))
+	splits(len(raw), func(cuts []int) {
+		for _, move := range []bool{false, true} {
+			if move && len(cuts) > 2000 {
+				continue
+			}
+			reset()
+			if got := outcome(feed(raw, cuts, move, parse)); got != want {
+				t.Fatalf("%.300q cut at %.50v, move %v:\n got %.300s\nwant %.300s", raw, cuts, move, got, want)
+			}
+		}
+	})
+}
+
 func TestRequestSplits(t *testing.T) {
 	limits := DefaultLimits()
-	raws := []string{}
+	var r Request
+	check := func(raw string) {
+		checkSplits(t, raw,
+			func(buf []byte) (int, error) { return ParseRequest(buf, &limits, &r) },
+			func(n int, err error) string { return requestOutcome(n, err, &r) }, r.Reset)
+	}
 	for _, c := range requestCases {
-		raws = append(raws, c.raw)
+		check(c.raw)
 	}
 	for _, rec := range loadRecordings(t, "recorded_requests.json") {
-		raws = append(raws, rec.Raw)
-	}
-	var r Request
-	parse := func(buf []byte) (int, error) { return ParseRequest(buf, &limits, &r) }
-	for _, raw := range raws {
-		n, err := parseWhole(raw, &limits, &r)
-		want := requestOutcome(n, err, &r)
-		splits(len(raw), func(cuts []int) {
-			for _, move := range []bool{false, true} {
-				if move && len(cuts) > 2000 {
-					continue
-				}
-				r.Reset()
-				n, err := feed(raw, cuts, move, parse)
-				if got := requestOutcome(n, err, &r); got != want {
-					t.Fatalf("%.300q cut at %.50v, move %v:\n got %.300s\nwant %.300s", raw, cuts, move, got, want)
-				}
-			}
-		})
+		check(rec.Raw)
 	}
 }
 
 func TestResponseSplits(t *testing.T) {
 	limits := DefaultResponseLimits()
-	raws := []string{}
+	var r Response
+	check := func(raw string) {
+		checkSplits(t, raw,
+			func(buf []byte) (int, error) { return ParseResponse(buf, &limits, MethodGet, &r) },
+			func(n int, err error) string { return responseOutcome(n, err, &r) }, r.Reset)
+	}
 	for _, c := range responseCases {
-		raws = append(raws, c.raw)
+		check(c.raw)
 	}
 	for _, rec := range loadRecordings(t, "recorded_responses.json") {
-		raws = append(raws, rec.Raw)
-	}
-	var r Response
-	parse := func(buf []byte) (int, error) { return ParseResponse(buf, &limits, MethodGet, &r) }
-	for _, raw := range raws {
-		r.Reset()
-		n, err := parse([]byte(raw))
-		want := responseOutcome(n, err, &r)
-		splits(len(raw), func(cuts []int) {
-			for _, move := range []bool{false, true} {
-				if move && len(cuts) > 2000 {
-					continue
-				}
-				r.Reset()
-				n, err := feed(raw, cuts, move, parse)
-				if got := responseOutcome(n, err, &r); got != want {
-					t.Fatalf("%.300q cut at %.50v, move %v:\n got %.300s\nwant %.300s", raw, cuts, move, got, want)
-				}
-			}
-		})
+		check(rec.Raw)
 	}
 }
 

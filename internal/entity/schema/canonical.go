@@ -119,22 +119,3 @@ func asFloat(v any) (float64, bool) {
 func Float(v any) (float64, bool) { return asFloat(v) }
 
 func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
-
-// clone copies a canonical value deeply.
-func clone(v any) any {
-	switch v := v.(type) {
-	case []any:
-		out := make([]any, len(v))
-		for i, e := range v {
-			out[i] = clone(e)
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = clone(e)
-		}
-		return out
-	}
-	return v
-}

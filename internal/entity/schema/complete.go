@@ -53,7 +53,7 @@ func (r *Record) complete(v map[string]any, path string, c *checker) {
 // missing returns what stands in for an absent value.
 func (f *Field) missing() (any, bool) {
 	if f.hasDefault {
-		return clone(f.def), true
+		return Canonical(f.def), true // a copy
 	}
 	if f.required && f.typ == TypeRecord && !f.explicit {
 		return map[string]any{}, true

@@ -6,7 +6,6 @@
 package requesttermination
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -98,13 +97,11 @@ func hasArgument(query, name string) bool {
 }
 
 func encode(v any) []byte {
-	var b strings.Builder
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
+	data, err := schema.EncodeJSON(v)
+	if err != nil {
 		return nil
 	}
-	return []byte(strings.TrimSuffix(b.String(), "\n"))
+	return data
 }
 
 // echo describes the request as the plugin's echo mode does.
