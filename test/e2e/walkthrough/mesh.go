@@ -40,7 +40,7 @@ func (w *walk) mesh(ctx context.Context) {
 		{"VirtualService: 20 % to v2", "10 to 32 % of 200 requests", w.shift},
 		{"VirtualService: mirroring to v2", "v2's sidecar logs the request", w.mirror},
 		{"DestinationRule: circuit breaker", "some 503, some 200 of 20 at once", w.breaker},
-		{"traffic rules removed", "deleted", w.withoutRules},
+		{"traffic rules removed", "20 requests at once pass", w.withoutRules},
 	}, w.scopeRows()...) {
 		if w.meshless != "" {
 			w.skip(r.name, r.expected, w.meshless)
@@ -53,7 +53,22 @@ func (w *walk) mesh(ctx context.Context) {
 
 func (w *walk) withoutRules(ctx context.Context) (string, error) {
 	_, err := w.kubectl(ctx, "-n", "echo", "delete", "virtualservices,destinationrules", "http-echo", "--ignore-not-found")
-	return "deleted", err
+	if err != nil {
+		return "", err
+	}
+	// The breaker is closed once as many requests at a time all pass again.
+	return "20 of 20 at once", eventually(ctx, 30*time.Second, func() error {
+		answers, err := w.fetch(ctx, w.source, w.url("/?delay=100ms"), "-count", "20", "-parallel", "20", "-H", clientHost)
+		if err != nil {
+			return err
+		}
+		for _, a := range answers {
+			if a.Status != 200 {
+				return fmt.Errorf("an answer was %s", a)
+			}
+		}
+		return nil
+	})
 }
 
 // expectWithout repeats a request until it is answered without a header.

@@ -30,7 +30,7 @@ func (w *walk) newBackend(ctx context.Context) (string, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		a, err := w.fetch(ctx, w.source, w.url("/new"), "-seconds", "8", "-parallel", "4", "-H", clientHost)
+		a, err := w.fetch(ctx, w.source, w.url("/new"), "-seconds", "5", "-parallel", "4", "-H", clientHost)
 		done <- result{a, err}
 	}()
 	if err := w.apply(ctx, "12-new-backend.yaml"); err != nil {
@@ -91,8 +91,10 @@ func (w *walk) listeners(ctx context.Context) (string, error) {
 		}
 		found = 0
 		for l := range strings.Lines(out) {
-			if strings.HasPrefix(l, "0.0.0.0_") {
-				return fmt.Errorf("shared listener %s", strings.TrimSpace(l))
+			for _, port := range []string{"80", "8080", "9191"} {
+				if strings.HasPrefix(l, "0.0.0.0_"+port+"::") {
+					return fmt.Errorf("shared listener %s", strings.TrimSpace(l))
+				}
 			}
 		}
 		for _, name := range want {
