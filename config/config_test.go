@@ -15,14 +15,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/wait"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -251,7 +249,7 @@ func TestManagerRights(t *testing.T) {
 		}
 	}
 	// The authoriser learns of a role a moment after it was written: wait for the last one.
-	eventually(t, "the manager's roles take effect", func() error {
+	apiserver.Eventually(t, "the manager's roles take effect", func() error {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User: managerUser,
 			ResourceAttributes: &authorizationv1.ResourceAttributes{
@@ -284,19 +282,6 @@ func TestRolesHoldNoWildcard(t *testing.T) {
 				t.Errorf("%s %s is aggregated: %s", object.GetKind(), object.GetName(), key)
 			}
 		}
-	}
-}
-
-// eventually waits, without a fixed sleep, until check succeeds.
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
-		last = check()
-		return last == nil, nil
-	})
-	if err != nil {
-		t.Fatalf("%s: %v: %v", what, err, last)
 	}
 }
 
@@ -333,7 +318,7 @@ func TestClassClaimPolicy(t *testing.T) {
 		}
 	}
 	// The policy and the roles take effect a moment after they were written.
-	eventually(t, "the policy takes effect", func() error {
+	apiserver.Eventually(t, "the policy takes effect", func() error {
 		err := other.Create(t.Context(), gateway("probe", "internal"), client.DryRunAll)
 		if err == nil || !strings.Contains(err.Error(), "may not claim") {
 			return errors.Join(errors.New("the policy does not refuse yet"), err)

@@ -4,12 +4,15 @@
 package apiserver
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
@@ -21,6 +24,9 @@ const AssetsVariable = "KUBEBUILDER_ASSETS"
 // startTimeout bounds the start of each program; test packages start their servers side by side on
 // machines with few cores.
 const startTimeout = 2 * time.Minute
+
+// patience bounds Eventually; a test that needs it all has failed.
+const patience = time.Minute
 
 // Server is a running API server. Its methods are safe for concurrent use.
 type Server struct {
@@ -83,4 +89,17 @@ func (s *Server) User(name string, groups ...string) (*rest.Config, error) {
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// Eventually waits until check returns nil; after a minute it fails the test with what and check's last error.
+func Eventually(t testing.TB, what string, check func() error) {
+	t.Helper()
+	var last error
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		last = check()
+		return last == nil, nil
+	})
+	if err != nil {
+		t.Fatalf("%s: %v: %v", what, err, last)
+	}
 }
