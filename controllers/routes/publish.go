@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package routes
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+)
+
+// open readies a gateway, or hands on its changed settings.
+func (c *ControlPlane) open(ctx context.Context, key types.NamespacedName) error {
+	c.mu.Lock()
+	g := c.gateways[key]
+	if g == nil {
+		c.mu.Unlock()
+		return nil
+	}
+	spec, opened := g.spec, g.opened
+	c.mu.Unlock()
+	var restored []fragment.Fragment
+	if !opened {
+		var err error
+		if restored, err = c.config.Publisher.Open(ctx, spec); err != nil {
+			c.log.Error("Reading what was published before failed; the gateway's routes wait for it", "gateway", key, "error", err)
+			return err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gateways[key] != g {
+		if !opened {
+			c.config.Publisher.Close(key)
+		}
+		return nil
+	}
+	if !g.opened {
+		g.opened, g.since = true, time.Now()
+	}
+	if err := c.config.Publisher.Configure(g.spec); err != nil {
+		c.log.Error("Setting up the gateway's stream failed", "gateway", key, "error", err)
+		return err
+	}
+	g.unsent, g.rescope = true, true
+	c.store.SetGateway(key, g.spec.settings())
+	if len(restored) > 0 {
+		c.store.Restore(key, restored)
+	}
+	for owner := range g.states {
+		if owner.Kind == fragment.OwnerIngress { // their addresses may have changed
+			c.enqueue(owner)
+		}
+	}
+	c.wake()
+	return nil
+}
+
+// deliver publishes what changed.
+func (c *ControlPlane) deliver(ctx context.Context) {
+	changed := c.publish()
+	for _, key := range changed {
+		c.changed(ctx, key)
+	}
+	for _, request := range c.store.WantedSecrets() {
+		c.secrets.Add(request)
+	}
+}
+
+// publish takes what the store delivers to the publisher and returns the
+// gateways whose facts changed.
+func (c *ControlPlane) publish() []types.NamespacedName {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	facts := make(map[types.NamespacedName]bool)
+	for _, d := range c.store.Deliver() {
+		g := c.gateways[d.Gateway]
+		if g == nil {
+			continue
+		}
+		c.take(d, g)
+		if d.SummaryChanged {
+			facts[d.Gateway], g.rescope = true, true
+			c.report(g)
+		}
+	}
+	for key, g := range c.gateways {
+		if c.send(key, g) {
+			facts[key] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(facts), func(a, b types.NamespacedName) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+// take hands a delivery's fragments to the publisher.
+func (c *ControlPlane) take(d store.Delivery, g *gatewayState) {
+	for _, f := range d.Changed {
+		g.fragments[f.Owner] = f
+	}
+	for _, o := range d.Removed {
+		delete(g.fragments, o)
+	}
+	g.summary = d.Summary
+	if len(d.Changed)+len(d.Removed) > 0 {
+		g.unsent = true
+		if err := c.config.Publisher.Apply(d.Gateway, d.Changed, d.Removed); err != nil {
+			c.log.Error("Entities could not be taken into the gateway's configuration", "gateway", d.Gateway, "error", err)
+		}
+	}
+	for _, s := range d.States {
+		g.setState(s)
+		c.enqueue(s.Owner)
+	}
+}
+
+// send publishes a gateway's configuration if there is anything new. The first
+// time it waits until all Secrets are read: a configuration that lacks what
+// depends on them would take it away from the proxies.
+func (c *ControlPlane) send(key types.NamespacedName, g *gatewayState) (factsChanged bool) {
+	if !g.opened {
+		return false
+	}
+	if !g.published && g.summary.PendingSecrets > 0 {
+		if wait := patience - time.Since(g.since); wait > 0 {
+			time.AfterFunc(wait+time.Millisecond, c.wake)
+			return false
+		}
+		c.log.Warn("Some Secrets could not be read in time; what needs them is left out", "gateway", key, "units", g.summary.PendingSecrets)
+	}
+	if g.rescope {
+		g.rescope, g.unsent = false, true
+		if err := c.config.Publisher.Scope(key, g.scope()); err != nil {
+			c.log.Error("Setting the egress scope failed", "gateway", key, "error", err)
+		}
+	}
+	if g.unsent {
+		position, err := c.config.Publisher.Publish(key)
+		if err != nil {
+			c.log.Error("Publishing the gateway's configuration failed", "gateway", key, "error", err)
+			return false
+		}
+		g.unsent, g.position = false, position
+	}
+	g.number(g.position)
+	first := !g.published
+	g.published = true
+	return first
+}
+
+// scope returns the addresses that the sidecar has, or will have, a
+// listener for, with the hash of the egress entry where it is written.
+func (g *gatewayState) scope() map[string]string {
+	scope := make(map[string]string)
+	if !g.spec.meshed() {
+		return scope
+	}
+	for _, b := range g.summary.Backends {
+		if b.ClusterIP == "" {
+			continue
+		}
+		for _, address := range b.Addresses {
+			scope[address] = g.egress[address]
+		}
+	}
+	return scope
+}
