@@ -35,7 +35,13 @@ func readDeclarative(path string, errs io.Writer) (*entity.Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("declarative config: %w", err)
 	}
-	set, problems := entity.Decode(data, schemas.All())
+	return decodeDeclarative(path, data, errs)
+}
+
+func decode(data []byte) (*entity.Set, []entity.Problem) { return entity.Decode(data, schemas.All()) }
+
+func decodeDeclarative(path string, data []byte, errs io.Writer) (*entity.Set, error) {
+	set, problems := decode(data)
 	if len(problems) == 0 {
 		return set, nil
 	}

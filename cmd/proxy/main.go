@@ -40,11 +40,34 @@ func run(args []string) error {
 		return nil
 	}
 	logger := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: options.logLevel}))
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, hurry, stop := untilSignal()
 	defer stop()
 	p, err := newProcess(options, logger)
 	if err != nil {
 		return err
 	}
-	return p.run(ctx)
+	return p.run(ctx, hurry)
+}
+
+// untilSignal returns a context that ends with the first signal to stop, and
+// one that ends with the second.
+func untilSignal() (ctx, hurry context.Context, stop func()) {
+	ctx, first := context.WithCancel(context.Background())
+	hurry, second := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		for _, end := range []func(){first, second} {
+			select {
+			case <-signals:
+				end()
+			case <-hurry.Done():
+			}
+		}
+	}()
+	return ctx, hurry, func() {
+		signal.Stop(signals)
+		first()
+		second()
+	}
 }

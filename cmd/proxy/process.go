@@ -11,14 +11,13 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/dial"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
-	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/gateway"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/status"
 	"github.com/kong/kong-istio-gateway/internal/plugins/registry"
 	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
@@ -49,32 +48,26 @@ type source interface {
 
 func newProcess(o *options, logger *slog.Logger) (*process, error) {
 	p := &process{options: o, log: logger}
-	resolve, dialer, err := newNetwork()
-	if err != nil {
-		return nil, err
-	}
-	p.dialer = dialer
 	if o.accessLog {
 		p.access = engine.NewAccessLog(os.Stdout)
 	}
-	host := newPluginHost(dialer, logger)
-	p.engine, err = engine.New(engine.Options{
-		Settings: o.settings,
-		Catalog:  pipeline.NewCatalog(host, schemas.All(), registry.All()...),
-		Schemas:  schemas.All(),
-		Dialer:   dialer,
-		Resolve:  resolve,
-		Logger:   logger,
-		Product:  product(),
-
+	g, err := gateway.New(gateway.Options{
+		Settings:  o.settings,
+		Plugins:   registry.All(),
+		Schemas:   schemas.All(),
+		Logger:    logger,
+		Product:   product(),
 		AccessLog: p.access,
 	})
 	if err != nil {
 		return nil, err
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(newCollector(p.engine))
-	p.status = status.New(status.Facts{Ready: p.readiness, Describe: p.describe, Metrics: registry})
+	p.engine, p.dialer = g.Engine, g.Dialer
+	metrics := prometheus.NewRegistry()
+	if err := metrics.Register(newCollector(p.engine)); err != nil {
+		return nil, err
+	}
+	p.status = status.New(status.Facts{Ready: p.readiness, Describe: p.describe, Metrics: metrics})
 	if o.declarativeConfig != "" {
 		p.source = &file{process: p, path: o.declarativeConfig}
 	} else {
@@ -108,12 +101,14 @@ func (p *process) describe() any {
 	return out
 }
 
-// run serves until ctx ends and then drains.
-func (p *process) run(ctx context.Context) error {
+// run serves until ctx ends and then drains; hurry, when it ends, cuts the
+// drain short.
+func (p *process) run(ctx, hurry context.Context) error {
 	// Status first: a probe must be able to ask why nothing is served yet.
 	statusErr := make(chan error, 1)
 	if p.options.statusListen != "off" {
-		l, err := net.Listen("tcp", p.options.statusListen)
+		var config net.ListenConfig
+		l, err := config.Listen(ctx, "tcp", p.options.statusListen)
 		if err != nil {
 			return fmt.Errorf("status_listen: %w", err)
 		}
@@ -135,7 +130,7 @@ func (p *process) run(ctx context.Context) error {
 	case failure = <-followed:
 		followed <- failure
 	}
-	p.drain()
+	p.drain(hurry)
 	stop()
 	if err := <-followed; failure == nil && !errors.Is(err, context.Canceled) {
 		failure = err
@@ -147,15 +142,19 @@ func (p *process) run(ctx context.Context) error {
 }
 
 // drain ends service: readiness fails first, new connections are taken for a
-// while longer, then requests under way are finished.
-func (p *process) drain() {
+// while longer, then requests under way are finished. ctx, when it ends, cuts
+// that short.
+func (p *process) drain(ctx context.Context) {
 	p.status.Drain()
 	p.engine.AnnounceDrain()
 	p.log.Info("draining", "delay", p.options.drainDelay, "timeout", p.options.drainTimeout)
 	if p.options.drainDelay > 0 {
-		time.Sleep(p.options.drainDelay)
+		select {
+		case <-time.After(p.options.drainDelay):
+		case <-ctx.Done():
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), p.options.drainTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.options.drainTimeout)
 	defer cancel()
 	if err := p.engine.Drain(ctx); err != nil {
 		p.log.Warn("requests were cut off after the drain timeout", "timeout", p.options.drainTimeout)
@@ -165,34 +164,3 @@ func (p *process) drain() {
 	}
 	_ = p.status.Close(ctx)
 }
-
-// file is a declarative file as the source of configuration.
-type file struct {
-	process *process
-	path    string
-	applied atomic.Bool
-}
-
-func (f *file) start(context.Context) error {
-	set, err := readDeclarative(f.path, os.Stderr)
-	if err != nil {
-		return err
-	}
-	if rejected := f.process.engine.Apply(set); len(rejected) > 0 {
-		for _, r := range rejected {
-			fmt.Fprintf(os.Stderr, "%s: %s\n", f.path, r.Error())
-		}
-		return errReported
-	}
-	f.applied.Store(true)
-	return nil
-}
-
-func (f *file) run(ctx context.Context) error {
-	<-ctx.Done()
-	return ctx.Err()
-}
-
-func (f *file) ready() bool { return f.applied.Load() }
-
-func (f *file) describe() map[string]any { return nil }

@@ -87,21 +87,32 @@ func (s *stream) apply(ctx context.Context, u client.Update) []configsync.Reject
 		e, ok := scope.Lookup(a)
 		return meshscope.Scope{Hash: e.EgressHash, Held: e.Held}, ok
 	})
-	var out []configsync.Rejection
-	if rejected := s.rejected.Load(); rejected != nil {
-		for _, r := range *rejected {
-			out = append(out, configsync.Rejection{Key: r.Key, Name: r.Name, Field: r.Field, Reason: r.Reason})
-		}
-	}
-	return out
+	return s.rejections()
 }
 
-func (s *stream) applySet(set *entity.Set) {
+// applySet makes a configuration the running one. What the gate lets through
+// later is acknowledged anew: it may be refused as well.
+func (s *stream) applySet(set *entity.Set, later bool) {
 	rejected := s.process.engine.Apply(set)
 	for _, r := range rejected {
 		s.process.log.Warn("entity left out", "kind", r.Key.Kind, "id", r.Key.ID, "name", r.Name, "field", r.Field, "reason", r.Reason)
 	}
 	s.rejected.Store(&rejected)
+	if later {
+		s.client.Reject(s.rejections())
+	}
+}
+
+func (s *stream) rejections() []configsync.Rejection {
+	rejected := s.rejected.Load()
+	if rejected == nil {
+		return nil
+	}
+	out := make([]configsync.Rejection, 0, len(*rejected))
+	for _, r := range *rejected {
+		out = append(out, configsync.Rejection{Key: r.Key, Name: r.Name, Field: r.Field, Reason: r.Reason})
+	}
+	return out
 }
 
 // readiness says why the gateway cannot serve yet.

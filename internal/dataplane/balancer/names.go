@@ -13,8 +13,11 @@ import (
 // asked for. It fails when resolving left no peer at all.
 func (b *Balancer) Prepare(ctx context.Context) error {
 	at := b.expires.Load()
-	if at == 0 || b.store.now().UnixNano() < at {
+	if at == 0 {
 		return nil
+	}
+	if b.store.now().UnixNano() < at {
+		return b.resolved()
 	}
 	if at > 1 && len(b.set.Load().peers) > 0 {
 		if b.refresh.TryLock() {
@@ -34,6 +37,16 @@ func (b *Balancer) Prepare(ctx context.Context) error {
 		return b.firstErr
 	}
 	return nil
+}
+
+// resolved returns why the latest resolution left no peer, nil if it left one.
+func (b *Balancer) resolved() error {
+	if len(b.set.Load().peers) > 0 {
+		return nil
+	}
+	b.refresh.Lock()
+	defer b.refresh.Unlock()
+	return b.firstErr
 }
 
 // resolveAll asks for all names and installs the peers. The addresses of a name

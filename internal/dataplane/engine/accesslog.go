@@ -12,23 +12,33 @@ import (
 )
 
 // AccessLog writes one line per request in nginx's combined format with the
-// request id behind it, as Kong's proxy_access_log does. Lines are collected
-// and written when the buffer is full or a second has passed.
+// request id behind it, as Kong's proxy_access_log does. A goroutine of its own
+// writes what was collected, so that a log that cannot be written does not
+// stop traffic: lines beyond a bound are dropped and counted.
 type AccessLog struct {
-	mu     sync.Mutex
-	out    io.Writer
-	buf    []byte
-	timer  *time.Timer
-	closed bool
+	out  io.Writer
+	wake chan struct{}
+	done chan struct{}
+
+	mu      sync.Mutex
+	buf     []byte
+	dropped uint64
+	closed  bool
 }
 
 const (
-	accessLogBuffer = 64 << 10
-	accessLogDelay  = time.Second
+	// accessLogBound is how many bytes of lines may wait.
+	accessLogBound = 4 << 20
+	// accessLogDelay is how long lines are collected before they are written.
+	accessLogDelay = 100 * time.Millisecond
 )
 
-// NewAccessLog returns a log that writes to out.
-func NewAccessLog(out io.Writer) *AccessLog { return &AccessLog{out: out} }
+// NewAccessLog returns a log that writes to out until Close.
+func NewAccessLog(out io.Writer) *AccessLog {
+	l := &AccessLog{out: out, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go l.run()
+	return l
+}
 
 func (l *AccessLog) write(x *pipeline.Exchange) {
 	if l == nil {
@@ -36,38 +46,48 @@ func (l *AccessLog) write(x *pipeline.Exchange) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed || len(l.buf) > accessLogBound {
+		l.dropped++
+		return
+	}
 	l.buf = appendAccessLine(l.buf, x)
-	switch {
-	case len(l.buf) >= accessLogBuffer || l.closed:
-		l.flushLocked()
-	case l.timer == nil:
-		l.timer = time.AfterFunc(accessLogDelay, l.Flush)
+	select {
+	case l.wake <- struct{}{}:
+	default:
 	}
 }
 
-// Flush writes what was collected.
-func (l *AccessLog) Flush() {
+// Dropped returns how many lines were not written.
+func (l *AccessLog) Dropped() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.flushLocked()
+	return l.dropped
 }
 
-func (l *AccessLog) flushLocked() {
-	if l.timer != nil {
-		l.timer.Stop()
-		l.timer = nil
-	}
-	// A log that cannot be written must not stop traffic.
-	_, _ = l.out.Write(l.buf)
-	l.buf = l.buf[:0]
-}
-
-// Close writes what was collected; later lines are written at once.
+// Close writes what was collected; later lines are dropped.
 func (l *AccessLog) Close() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.closed = true
-	l.flushLocked()
+	l.mu.Unlock()
+	close(l.wake)
+	<-l.done
+}
+
+func (l *AccessLog) run() {
+	defer close(l.done)
+	var lines []byte
+	for open := true; open; {
+		if _, open = <-l.wake; open {
+			<-time.After(accessLogDelay)
+		}
+		l.mu.Lock()
+		lines, l.buf = l.buf, lines[:0]
+		l.mu.Unlock()
+		if len(lines) > 0 {
+			// There is nobody to tell that the log cannot be written.
+			_, _ = l.out.Write(lines)
+		}
+	}
 }
 
 func appendAccessLine(b []byte, x *pipeline.Exchange) []byte {

@@ -19,7 +19,10 @@ func (ex *exchange) readBody(limit int64, whole bool) error {
 	if whole && ex.conn.req.ContentLength > limit {
 		return errBodyTooLarge
 	}
-	for !ex.readDone && int64(len(ex.stash)) < limit {
+	for !ex.readDone && int64(len(ex.stash)) < limit+1 {
+		if !whole && int64(len(ex.stash)) >= limit {
+			break
+		}
 		data, err := ex.nextBody()
 		if err != nil {
 			return err
@@ -29,9 +32,34 @@ func (ex *exchange) readBody(limit int64, whole bool) error {
 	if whole && (!ex.readDone || int64(len(ex.stash)) > limit) {
 		return errBodyTooLarge
 	}
-	if ex.readDone && !ex.conn.x.BodyReplaced {
-		ex.conn.x.RequestBody, ex.conn.x.BodyComplete = ex.stash, true
+	ex.noteBody()
+	return nil
+}
+
+// noteBody shows the body to plugins once all of it is here.
+func (ex *exchange) noteBody() {
+	if x := ex.conn.x; ex.readDone && !x.BodyReplaced {
+		x.RequestBody, x.BodyComplete = ex.stash, true
 	}
+}
+
+// takeArrived decodes what of the body was read together with the head. It
+// reads nothing from the client.
+func (ex *exchange) takeArrived() error {
+	c := ex.conn
+	for !ex.readDone && len(c.pending) > 0 {
+		data, n, done, err := ex.decoder.Decode(c.pending)
+		c.pending = c.pending[n:]
+		if err != nil {
+			return err
+		}
+		ex.stash = append(ex.stash, data...)
+		ex.readDone = done
+		if n == 0 {
+			break
+		}
+	}
+	ex.noteBody()
 	return nil
 }
 

@@ -34,13 +34,13 @@ func (s *Settings) resolveClient(c *plugin.Client, header *http1.Header, scheme,
 	if ip, port, ok := s.realIP(header); ok {
 		c.IP, c.Port = ip, port
 	}
-	if v, ok := header.Get("X-Forwarded-Proto"); ok && len(v) > 0 {
+	if v, ok := header.GetID(http1.HeaderXForwardedProto); ok {
 		c.ForwardedScheme = view(v)
 	}
-	if v, ok := header.Get("X-Forwarded-Host"); ok && len(v) > 0 {
+	if v, ok := header.GetID(http1.HeaderXForwardedHost); ok {
 		c.ForwardedHost = view(v)
 	}
-	if v, ok := header.Get("X-Forwarded-Port"); ok {
+	if v, ok := header.GetID(http1.HeaderXForwardedPort); ok {
 		if n, err := strconv.ParseUint(view(v), 10, 16); err == nil {
 			c.ForwardedPort = uint16(n)
 		}

@@ -3,15 +3,22 @@
 package engine
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"runtime/debug"
+	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/upstream"
 )
 
 const (
@@ -20,19 +27,28 @@ const (
 	readBuffer = 4 << 10
 	// bodyBuffer is the size of the buffer that bodies are read through.
 	bodyBuffer = 16 << 10
-	// deadlineSlack is how stale a connection's deadline may be: setting one
-	// for every read would cost more than the parse.
-	deadlineSlack = time.Second
+	// writeKeep is the largest write buffer that a waiting connection keeps.
+	writeKeep = 4 << 10
 )
 
-// conn is a client connection that speaks HTTP/1. One goroutine serves it.
+// conn is a client connection that speaks HTTP/1. One goroutine serves it;
+// what others touch is marked.
 type conn struct {
 	engine *Engine
 	spec   *ListenSpec
-	nc     net.Conn
+	socket *net.TCPConn    // any goroutine may close it
+	raw    syscall.RawConn // of socket
+	nc     net.Conn        // socket, or TLS over it
 	tls    *tls.ConnectionState
+	sni    string
 	peer   netip.AddrPort
 	local  netip.AddrPort
+	limits *http1.Limits
+	// plain is set when a client speaks plain HTTP to a TLS listener.
+	plain bool
+	// stream says that this is one stream of an HTTP/2 connection: there is no
+	// socket, and one request.
+	stream bool
 
 	buf     []byte // read buffer; the current request's head is at its start
 	filled  int    // bytes of buf that were read
@@ -47,30 +63,67 @@ type conn struct {
 	ex     exchange
 
 	requests      int
+	started       time.Time // first byte of the request
 	keep          bool
 	readDeadline  time.Time
 	writeDeadline time.Time
 
-	// using is the snapshot of the exchange under way, nil between exchanges.
-	using atomic.Pointer[snapshot]
-	// idle is set while the connection waits for a request's first byte.
-	idle atomic.Bool
+	// Below is what other goroutines touch.
+
+	life *pipeline.Lifetime
+	// using is the snapshot of the exchange under way, nil between exchanges;
+	// tunnelling the instances whose log phase a tunnel still owes.
+	using      atomic.Pointer[snapshot]
+	tunnelling atomic.Pointer[[]*pipeline.Instance]
+	// up is the upstream connection in use. Who ends the exchange from outside
+	// takes it out and closes it; the exchange takes it out before it gives the
+	// connection back.
+	up atomic.Pointer[upstream.Conn]
+	// waiting is the number of the request for which nothing is read from the
+	// client, 0 otherwise; watched is the watcher's own note of it.
+	waiting  atomic.Uint64
+	watched  uint64
+	departed atomic.Bool
+
+	idleMu sync.Mutex
+	idle   bool // waits for a request's first byte
+	fresh  bool // for the first one
 }
 
-func newConn(e *Engine, spec *ListenSpec, nc net.Conn) *conn {
+func newConn(e *Engine, spec *ListenSpec, socket *net.TCPConn) (*conn, error) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	life := pipeline.NewLifetime(e.context)
 	c := &conn{
 		engine: e,
 		spec:   spec,
-		nc:     nc,
-		peer:   addrPort(nc.RemoteAddr()),
-		local:  addrPort(nc.LocalAddr()),
-		x:      pipeline.NewExchange(e.context),
+		socket: socket,
+		raw:    raw,
+		nc:     socket,
+		peer:   addrPort(socket.RemoteAddr()),
+		local:  addrPort(socket.LocalAddr()),
+		limits: &e.limits,
+		life:   life,
+		x:      pipeline.NewExchange(life),
+		fresh:  true,
 	}
+	if spec.Mesh || e.settings.trusted(c.peer.Addr()) {
+		c.limits = &e.trustedLimits
+	}
+	c.wire()
+	return c, nil
+}
+
+// wire connects the parts of a new connection to each other.
+func (c *conn) wire() {
 	c.header = headerView{list: &c.req.Header, arena: &c.arena}
 	c.x.RequestHeader = &c.header
+	c.x.MatchCaptures = c.ex.captures
 	c.ex.conn = c
 	c.ex.answerHeader = headerView{arena: &c.arena}
-	return c
+	c.ex.emitStream, c.ex.emitWhole = c.ex.streamPiece, c.ex.wholePiece
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
@@ -84,31 +137,67 @@ func addrPort(a net.Addr) netip.AddrPort {
 // serve reads and answers requests until the connection ends.
 func (c *conn) serve() {
 	defer c.finish()
-	if !c.handshake() {
+	c.buf = make([]byte, readBuffer)
+	if c.spec.TLS && !c.secure() {
 		return
 	}
-	c.buf = make([]byte, readBuffer)
+	if is, ok := c.speaksHTTP2(); !ok {
+		return
+	} else if is {
+		c.serveHTTP2()
+		return
+	}
 	for c.next() {
 	}
 }
 
-func (c *conn) handshake() bool {
-	secured, ok := c.nc.(*tls.Conn)
+// secure does the TLS handshake, or finds out that the client speaks plain
+// HTTP.
+func (c *conn) secure() bool {
+	c.beginIdle()
+	first, ok := c.peekFirst()
+	c.endIdle()
 	if !ok {
-		return true
-	}
-	c.armRead(c.engine.settings.ClientHeaderTimeout)
-	if err := secured.HandshakeContext(c.engine.context); err != nil {
 		return false
 	}
+	c.readDeadline = time.Now().Add(c.engine.settings.ClientHeaderTimeout)
+	c.writeDeadline = c.readDeadline
+	_ = c.socket.SetDeadline(c.readDeadline)
+	if first >= 'A' && first <= 'Z' {
+		c.plain = true
+		return true
+	}
+	secured := tls.Server(c.socket, c.engine.serverTLS)
+	s := c.hold()
+	err := secured.HandshakeContext(context.WithValue(c.engine.context, handshakeSnapshot{}, s))
+	c.let(s)
+	if err != nil {
+		return false
+	}
+	c.nc = secured
+	c.readDeadline, c.writeDeadline = time.Time{}, time.Time{}
 	state := secured.ConnectionState()
-	c.tls = &state
+	c.tls, c.sni = &state, strings.ToLower(strings.TrimSuffix(state.ServerName, "."))
 	return true
 }
 
+// finish closes the connection and gives back what it holds. An own mistake
+// costs the connection, not the process.
 func (c *conn) finish() {
+	if v := recover(); v != nil {
+		c.engine.log.Error("connection failed", "peer", c.peer, "error", fmt.Sprint(v), "stack", string(debug.Stack()))
+	}
+	if up := c.up.Swap(nil); up != nil {
+		up.Abort()
+	}
+	c.ex.uploading.stop()
 	_ = c.nc.Close()
-	c.using.Store(nil)
+	c.life.End()
+	c.tunnelling.Store(nil)
+	if s := c.using.Load(); s != nil {
+		c.let(s)
+	}
+	c.dropBodyBuffer()
 	c.engine.conns.remove(c)
 }
 
@@ -116,18 +205,24 @@ func (c *conn) finish() {
 func (c *conn) next() bool {
 	c.req.Reset()
 	headLength, failure := c.readHead()
-	switch {
-	case errors.Is(failure, errGone):
+	if errors.Is(failure, errGone) {
 		return false
-	case failure != nil:
-		c.keep = false
-		c.ex.begin(time.Now())
-		c.ex.refuse(failure)
-	default:
-		c.requests++
+	}
+	c.requests++
+	if failure == nil {
 		c.pending = c.buf[headLength:c.filled]
 		c.keep = c.req.KeepAlive && c.requests < c.engine.settings.KeepaliveRequests && !c.engine.draining.Load()
-		c.ex.begin(time.Now())
+	} else {
+		c.pending, c.keep = nil, false
+	}
+	c.ex.begin(c.started)
+	switch {
+	case failure != nil:
+		c.ex.refuse(failure)
+	case c.plain:
+		c.keep = false
+		c.ex.refuse(errPlainHTTP)
+	default:
 		c.ex.run()
 	}
 	c.ex.end()
@@ -142,48 +237,34 @@ func (c *conn) next() bool {
 // errGone ends a connection on which no answer is due.
 var errGone = errors.New("engine: client connection is over")
 
-// readHead reads until a request's head is complete.
+// errPlainHTTP answers plain HTTP on a TLS listener (nginx's 497).
+var errPlainHTTP = &http1.Error{Status: 400, Message: "The plain HTTP request was sent to HTTPS port", Reason: "plain HTTP on a TLS listener"}
+
+// readHead reads until a request's head is complete. The whole head has one
+// deadline: bytes that trickle in do not extend it.
 func (c *conn) readHead() (n int, err error) {
-	limits := &c.engine.limits
-	if c.filled == 0 {
-		if !c.awaitFirst() {
-			return 0, errGone
-		}
+	if c.filled == 0 && !c.awaitFirst() {
+		return 0, errGone
 	}
-	for {
-		n, err = http1.ParseRequest(c.buf[:c.filled], limits, &c.req)
+	c.started = time.Now()
+	for armed := false; ; {
+		n, err = http1.ParseRequest(c.buf[:c.filled], c.limits, &c.req)
 		if !errors.Is(err, http1.ErrNeedMore) {
 			return n, err
 		}
 		if c.filled == len(c.buf) {
-			c.grow(limits.HeadBytes + limits.RequestLine)
+			c.grow(c.limits.HeadBytes + c.limits.RequestLine)
 		}
-		c.armRead(c.engine.settings.ClientHeaderTimeout)
+		if !armed {
+			c.armRead(c.started, c.engine.settings.ClientHeaderTimeout)
+			armed = true
+		}
 		m, err := c.nc.Read(c.buf[c.filled:])
 		c.filled += m
 		if m == 0 && err != nil {
 			return 0, errGone
 		}
 	}
-}
-
-// awaitFirst waits for the first bytes of a request.
-func (c *conn) awaitFirst() bool {
-	wait := c.engine.settings.KeepaliveTimeout
-	if c.requests == 0 {
-		wait = c.engine.settings.ClientHeaderTimeout
-	}
-	c.armRead(wait)
-	c.idle.Store(true)
-	if c.engine.draining.Load() && c.requests > 0 {
-		// The drain may have looked at this connection before it became idle.
-		_ = c.nc.SetReadDeadline(time.Now().Add(drainGrace))
-		c.readDeadline = time.Time{}
-	}
-	n, err := c.nc.Read(c.buf)
-	c.idle.Store(false)
-	c.filled = n
-	return n > 0 || err == nil
 }
 
 func (c *conn) grow(limit int) {
@@ -193,18 +274,33 @@ func (c *conn) grow(limit int) {
 }
 
 // carryOver moves the bytes of the next, pipelined request to the start of the
-// read buffer.
+// read buffer, and shrinks what the last request made large.
 func (c *conn) carryOver() {
-	if len(c.pending) > len(c.buf) {
-		c.buf = make([]byte, len(c.pending))
+	size := readBuffer
+	for size < len(c.pending) {
+		size *= 2
 	}
-	c.filled = copy(c.buf, c.pending)
+	if len(c.buf) == size {
+		c.filled = copy(c.buf, c.pending)
+	} else {
+		fresh := make([]byte, size)
+		c.filled = copy(fresh, c.pending)
+		c.buf = fresh
+	}
+	poison(c.buf[c.filled:])
 	c.pending = nil
+	c.dropBodyBuffer()
+	if cap(c.out) > writeKeep {
+		c.out = nil
+	}
+	c.arena.Reset()
+}
+
+func (c *conn) dropBodyBuffer() {
 	if c.bodyBuf != nil {
 		putBodyBuffer(c.bodyBuf)
 		c.bodyBuf = nil
 	}
-	c.arena.Reset()
 }
 
 // fillBody reads more body bytes into pending.
@@ -212,7 +308,10 @@ func (c *conn) fillBody() error {
 	if c.bodyBuf == nil {
 		c.bodyBuf = getBodyBuffer()
 	}
-	c.armRead(c.engine.settings.ClientBodyTimeout)
+	c.armRead(time.Now(), c.engine.settings.ClientBodyTimeout)
+	if u := c.ex.uploading; u != nil && u.stopping.Load() {
+		return errStopped
+	}
 	n, err := c.nc.Read(c.bodyBuf)
 	c.pending = c.bodyBuf[:n]
 	if n > 0 {
@@ -226,55 +325,17 @@ func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	c.armWrite(c.engine.settings.SendTimeout)
-	n, err := c.nc.Write(c.out)
-	c.x.Answer.Size += int64(n)
+	err := c.write(c.out)
 	c.out = c.out[:0]
 	return err
 }
 
-func (c *conn) armRead(d time.Duration) {
-	deadline := time.Now().Add(d)
-	if gap := deadline.Sub(c.readDeadline); gap > deadlineSlack || gap < -deadlineSlack {
-		c.readDeadline = deadline
-		_ = c.nc.SetReadDeadline(deadline)
+func (c *conn) write(b []byte) error {
+	c.armWrite(time.Now(), c.engine.settings.SendTimeout)
+	n, err := c.nc.Write(b)
+	c.x.Answer.Size += int64(n)
+	if err != nil {
+		c.departed.Store(true)
 	}
-}
-
-func (c *conn) armWrite(d time.Duration) {
-	deadline := time.Now().Add(d)
-	if gap := deadline.Sub(c.writeDeadline); gap > deadlineSlack || gap < -deadlineSlack {
-		c.writeDeadline = deadline
-		_ = c.nc.SetWriteDeadline(deadline)
-	}
-}
-
-const (
-	lingerTotal = 30 * time.Second
-	lingerIdle  = 5 * time.Second
-)
-
-// linger closes the connection so that the client can read the answer: bytes
-// that it is still sending are discarded for a while, because a reset would
-// make its kernel forget what it has not read (nginx's lingering_close).
-func (c *conn) linger() {
-	if c.ex.broken || c.ex.bodyDone() && len(c.pending) == 0 {
-		return
-	}
-	half, ok := c.nc.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
-	}
-	end := time.Now().Add(lingerTotal)
-	if c.bodyBuf == nil {
-		c.bodyBuf = getBodyBuffer()
-	}
-	for now := time.Now(); now.Before(end); now = time.Now() {
-		_ = c.nc.SetReadDeadline(now.Add(min(lingerIdle, end.Sub(now))))
-		if _, err := c.nc.Read(c.bodyBuf); err != nil {
-			break
-		}
-	}
-	putBodyBuffer(c.bodyBuf)
-	c.bodyBuf = nil
+	return err
 }

@@ -2,10 +2,7 @@
 
 package engine
 
-import (
-	"sync"
-	"time"
-)
+import "sync"
 
 // connectionShards keeps adding and removing connections from contending.
 const connectionShards = 32
@@ -50,6 +47,7 @@ func (s *connections) remove(c *conn) {
 	shard.mu.Unlock()
 }
 
+// each calls visit for every connection, which must not wait.
 func (s *connections) each(visit func(*conn)) {
 	for i := range s.shards {
 		shard := &s.shards[i]
@@ -71,21 +69,16 @@ func (s *connections) count() (n int) {
 	return n
 }
 
-// closeIdle lets connections that wait for a request read once more and end.
-func (s *connections) closeIdle() {
-	s.each(func(c *conn) {
-		if c.idle.Load() {
-			_ = c.nc.SetReadDeadline(time.Now().Add(drainGrace))
-		}
-	})
-}
-
-// closeAll closes every connection and refuses new ones.
+// closeAll closes every connection, with the upstream connection that it uses,
+// and refuses new ones.
 func (s *connections) closeAll() {
 	for i := range s.shards {
 		s.shards[i].mu.Lock()
 		s.shards[i].closed = true
 		s.shards[i].mu.Unlock()
 	}
-	s.each(func(c *conn) { _ = c.nc.Close() })
+	s.each(func(c *conn) {
+		_ = c.socket.Close()
+		c.abort()
+	})
 }

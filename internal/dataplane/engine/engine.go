@@ -5,7 +5,6 @@ package engine
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -22,13 +21,14 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
+// Kong's defaults for requests without a service.
 const (
 	defaultTimeout = 60 * time.Second
-	sweepInterval  = 10 * time.Second
-	// drainGrace is how long an idle connection is read once more before it is
-	// closed: a request may already be under way on it.
-	drainGrace = 100 * time.Millisecond
+	defaultRetries = 5
 )
+
+// sweepInterval is how often idle upstream connections are looked at.
+const sweepInterval = 10 * time.Second
 
 // Options are what an Engine is made of.
 type Options struct {
@@ -47,33 +47,48 @@ type Options struct {
 
 // Engine serves HTTP for one gateway. Its methods are safe for concurrent use.
 type Engine struct {
-	options      Options
-	settings     *Settings
-	catalog      *pipeline.Catalog
-	limits       http1.Limits
-	answerLimits http1.Limits
-	via          []byte
-	pools        *upstream.Pools
-	peerStates   *balancer.Store
-	certs        *tlscert.Store
-	log          *slog.Logger
-	accessLog    *AccessLog
-	stats        *Stats
+	options       Options
+	settings      *Settings
+	catalog       *pipeline.Catalog
+	limits        http1.Limits
+	trustedLimits http1.Limits // for peers that may send what sidecars trust
+	answerLimits  http1.Limits
+	via           []byte
+	viaHTTP10     []byte
+	viaHTTP2      []byte
+	pools         *upstream.Pools
+	peerStates    *balancer.Store
+	certs         *tlscert.Store
+	serverTLS     *tls.Config
+	chosenTLS     *tls.Config
+	log           *slog.Logger
+	accessLog     *AccessLog
+	stats         *Stats
 
-	context  context.Context
+	context  context.Context //nolint:containedctx // the engine's own life: Drain ends it
 	shutdown context.CancelFunc
 
-	current    atomic.Pointer[snapshot]
-	applying   sync.Mutex
-	conns      connections
-	background sync.WaitGroup
+	current  atomic.Pointer[snapshot]
+	applying sync.Mutex
+	retiring retirement
+	dates    dateClock
+
+	conns connections
+	// streams are the exchanges of HTTP/2 connections, which are among conns.
+	streams connections
+	http2   *http2Server
+	// accepting are the loops that accept, serving the connections, background
+	// everything else that ends with the engine.
+	accepting  sync.WaitGroup
 	serving    sync.WaitGroup
-	draining   atomic.Bool
-	retiring   retirement
-	dates      dateClock
+	background sync.WaitGroup
+	// draining makes answers end their connection, closing says that what is
+	// left is cut off.
+	draining atomic.Bool
+	closing  atomic.Bool
 
 	listenersMu sync.Mutex
-	listeners   []net.Listener
+	listeners   []*net.TCPListener
 }
 
 // New returns an engine that runs an empty configuration.
@@ -89,20 +104,32 @@ func New(options Options) (*Engine, error) {
 		limits:       http1.DefaultLimits(),
 		answerLimits: http1.DefaultResponseLimits(),
 		via:          []byte("1.1 " + options.Product),
+		viaHTTP10:    []byte("1.0 " + options.Product),
+		viaHTTP2:     []byte("2 " + options.Product),
 		log:          options.Logger,
 		accessLog:    options.AccessLog,
 		stats:        newStats(),
 		certs:        certs,
+		chosenTLS:    unverifiedTLS(),
+		peerStates:   &balancer.Store{},
+	}
+	if e.serverTLS, err = e.newServerTLS(); err != nil {
+		return nil, err
 	}
 	e.limits.Body = options.Settings.ClientMaxBodySize
+	e.trustedLimits = e.limits
+	e.trustedLimits.Untrusted = false
 	e.context, e.shutdown = context.WithCancel(context.Background())
 	e.pools = upstream.NewPools(options.Dialer, upstream.Limits{
 		Idle:        options.Settings.UpstreamKeepalivePoolSize,
 		Requests:    options.Settings.UpstreamKeepaliveMaxRequests,
 		IdleTimeout: options.Settings.UpstreamKeepaliveIdleTimeout,
 	}, time.Now)
-	e.peerStates = &balancer.Store{}
 	e.conns.init()
+	e.streams.init()
+	if e.http2, err = newHTTP2Server(e); err != nil {
+		return nil, err
+	}
 	e.retiring.engine = e
 	empty, _ := e.build(nil, &entity.Set{})
 	e.current.Store(empty)
@@ -123,132 +150,20 @@ func (e *Engine) Apply(set *entity.Set) []pipeline.Rejection {
 	return rejected
 }
 
-// Listen opens the sockets of specs and serves them until Shutdown. TLS
-// listeners take their certificate from the running configuration.
-func (e *Engine) Listen(ctx context.Context, specs []ListenSpec) error {
-	secured, err := e.serverTLS()
-	if err != nil {
-		return err
-	}
-	for i := range specs {
-		l, err := listen(ctx, specs[i].Address)
-		if err != nil {
-			return fmt.Errorf("proxy_listen %s: %w", specs[i].Address, err)
-		}
-		e.listenersMu.Lock()
-		e.listeners = append(e.listeners, l)
-		e.listenersMu.Unlock()
-		e.serving.Add(1)
-		config := secured
-		if !specs[i].TLS {
-			config = nil
-		}
-		go e.accept(l, &specs[i], config)
-	}
-	e.background.Add(1)
-	go e.sweep()
-	return nil
-}
-
-func (e *Engine) accept(l net.Listener, spec *ListenSpec, config *tls.Config) {
-	defer e.serving.Done()
-	for {
-		nc, err := l.Accept()
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			// Out of descriptors or memory: connections wait in the kernel's
-			// queue until some of ours are closed.
-			e.log.Error("accept failed", "listener", spec.Address, "error", err)
-			select {
-			case <-time.After(acceptPause):
-			case <-e.context.Done():
-				return
-			}
-			continue
-		}
-		if config != nil {
-			nc = tls.Server(nc, config)
-		}
-		c := newConn(e, spec, nc)
-		if !e.conns.add(c) {
-			_ = nc.Close()
-			continue
-		}
-		e.serving.Add(1)
-		go func() {
-			defer e.serving.Done()
-			c.serve()
-		}()
-	}
-}
-
-const acceptPause = 20 * time.Millisecond
-
-func (e *Engine) sweep() {
-	defer e.background.Done()
-	tick := time.NewTicker(sweepInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			e.pools.Sweep()
-		case <-e.context.Done():
-			return
-		}
-	}
-}
-
-// now reads the clock.
-func (e *Engine) now() time.Time { return time.Now() }
-
-func (e *Engine) date() []byte { return e.dates.at(time.Now()) }
-
-// fault reports a broken plugin.
-func (e *Engine) fault(f *pipeline.Fault, x *pipeline.Exchange) {
-	e.log.Error("plugin failed", "plugin", f.Plugin, "phase", f.Phase, "request_id", x.RequestID,
-		"error", fmt.Sprint(f.Value), "stack", string(f.Stack))
-}
-
 // Stats returns the counters of the engine.
 func (e *Engine) Stats() *Stats { return e.stats }
+
+// Connections returns the number of open client connections.
+func (e *Engine) Connections() int { return e.conns.count() }
 
 // Retire makes connections to an address that were opened until now unfit for
 // further requests: the mesh scope of the address changed.
 func (e *Engine) Retire(address netip.AddrPort) { e.pools.Retire(address) }
 
-// Drain stops accepting, lets requests under way finish and closes idle
-// connections. It returns when all are closed or ctx ends; then what is left
-// is closed at once. Answers sent from now on close their connection.
-func (e *Engine) Drain(ctx context.Context) error {
-	e.draining.Store(true)
-	e.listenersMu.Lock()
-	for _, l := range e.listeners {
-		_ = l.Close()
+// fault reports a broken plugin.
+func (e *Engine) fault(f *pipeline.Fault, x *pipeline.Exchange) {
+	if f != nil {
+		e.log.Error("plugin failed", "plugin", f.Plugin, "phase", f.Phase, "request_id", x.RequestID,
+			"error", fmt.Sprint(f.Value), "stack", string(f.Stack))
 	}
-	e.listenersMu.Unlock()
-	e.conns.closeIdle()
-	done := make(chan struct{})
-	go func() {
-		e.serving.Wait()
-		close(done)
-	}()
-	var err error
-	select {
-	case <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	e.shutdown()
-	e.conns.closeAll()
-	<-done
-	e.pools.Close()
-	e.background.Wait()
-	e.retiring.flush()
-	return err
 }
-
-// AnnounceDrain makes answers close their connection while new ones are still
-// accepted: the time a load balancer needs to notice.
-func (e *Engine) AnnounceDrain() { e.draining.Store(true) }

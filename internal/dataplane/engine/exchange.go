@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ type exchange struct {
 	input    router.Input
 	id       [32]byte
 
-	// body of the request
+	// body of the request; while an upload runs, it owns decoder and readDone
 	decoder  http1.Decoder
 	readDone bool   // the request body was read to its end
 	stash    []byte // request body bytes held in memory
@@ -40,62 +41,61 @@ type exchange struct {
 	answerHeader headerView
 	head         http1.Header // header sent upstream
 	headBytes    []byte
-	whole        []byte // buffered answer body
+	whole        []byte // buffered answer body, or the body of an answer made here
+	wholeLimit   int64
 	sentFraming  http1.Framing
-	tried        bool // an upstream connection was attempted
-	sent         bool // the head of an answer was written
-	broken       bool // the answer could not be completed
+	sentLeft     int64 // bytes still due in an answer with a length
+	filtering    bool  // body filters run
+	tried        bool  // the upstream phase was reached
+	broken       bool  // the answer could not be completed
+	ownDate      bool  // the answer's Date is ours
 	upConn       *upstream.Conn
+	upBuf        []byte // upConn's buffer; the answer's header lives in it
 	uploading    *upload
 	asked        []*balancer.Peer // peers that were tried
 	hash         string           // key of consistent hashing, once hashed
 	hashed       bool
 	hashCookie   *balancer.Cookie
+
+	// What pump calls, bound once per connection.
+	emitStream, emitWhole func(data []byte, last, more bool) error
 }
 
-// begin starts an exchange at the time of its first complete head.
+// begin starts an exchange at the time of its first byte.
 func (ex *exchange) begin(now time.Time) {
-	c := ex.conn
-	// Published before it is used: a reload that does not see the mark has
-	// swapped first, and then the second look finds the newer snapshot.
-	for {
-		ex.snapshot = c.engine.current.Load()
-		c.using.Store(ex.snapshot)
-		if c.engine.current.Load() == ex.snapshot {
-			break
-		}
-	}
-	x := c.x
-	x.Reset()
+	c, x := ex.conn, ex.conn.x
+	ex.snapshot = c.hold()
 	newRequestID(&ex.id)
 	x.RequestID = view(ex.id[:])
 	x.Times.Start = now
 	x.People = ex.snapshot.people
+	x.Answer = plugin.Response{}
 	ex.match, ex.route, ex.service = router.Result{}, nil, nil
-	ex.readDone, ex.tried, ex.sent, ex.broken, ex.uploading = true, false, false, false, nil
+	ex.readDone, ex.tried, ex.broken, ex.filtering, ex.ownDate = true, false, false, false, false
+	ex.uploading = nil
 	clear(ex.asked)
 	ex.asked, ex.hash, ex.hashed, ex.hashCookie = ex.asked[:0], "", false, nil
 	ex.stash, ex.whole = ex.stash[:0], ex.whole[:0]
 	ex.local.Reset()
-	x.Answer = plugin.Response{}
+	ex.resp.Reset()
+	ex.decoder.ResetRequest(&c.req, c.limits)
 }
 
 // run takes a parsed request to its answer.
 func (ex *exchange) run() {
 	c, x := ex.conn, ex.conn.x
 	ex.readDone = c.req.Framing == http1.BodyNone || c.req.ContentLength == 0
-	ex.decoder.ResetRequest(&c.req, &c.engine.limits)
 	ex.describe()
-	if fault := x.Rewrite(ex.snapshot.plans.Unrouted()); fault != nil {
-		c.engine.fault(fault, x)
-	}
+	ex.awaitDeparture()
+	unrouted := ex.snapshot.plans.Unrouted()
+	c.engine.fault(x.Rewrite(unrouted), x)
 	if x.Exited() {
-		x.Collect(ex.snapshot.plans.Unrouted())
+		x.Collect(unrouted)
 		ex.answerExit()
 		return
 	}
 	if !ex.findRoute() {
-		x.Collect(ex.snapshot.plans.Unrouted())
+		x.Collect(unrouted)
 		ex.answerError(404, "no Route matched with those values")
 		return
 	}
@@ -110,19 +110,31 @@ func (ex *exchange) run() {
 			ex.refuseBody(err)
 			return
 		}
+		ex.awaitDeparture()
 	}
-	if fault := x.Access(plan); fault != nil {
-		c.engine.fault(fault, x)
-	}
+	c.engine.fault(x.Access(plan), x)
 	switch {
 	case x.Exited():
 		ex.answerExit()
+	case c.departed.Load():
+		ex.abandon()
 	case ex.service == nil && x.UpstreamRequest.Host == "":
 		ex.answerError(503, "no Service found with those values")
 	default:
 		ex.proxy()
 	}
 }
+
+// awaitDeparture has the client watched once nothing of its request is left to
+// read.
+func (ex *exchange) awaitDeparture() {
+	if ex.readDone {
+		ex.conn.waiting.Store(uint64(ex.conn.requests))
+	}
+}
+
+// context ends when the client leaves or the engine does.
+func (ex *exchange) context() context.Context { return ex.conn.life.Context() }
 
 // describe fills in what plugins and the router may ask about the request.
 func (ex *exchange) describe() {
@@ -132,11 +144,15 @@ func (ex *exchange) describe() {
 	if c.tls != nil {
 		scheme = "https"
 	}
-	host, port := router.SplitHost(view(r.Host))
+	if r.Form == http1.FormAbsolute {
+		ex.lowerAuthority()
+	}
+	routed, port := router.SplitHost(view(r.Host))
+	host := strings.TrimSuffix(routed, ".")
 	x.RequestFacts = plugin.Request{
 		Method: view(r.Method), Scheme: scheme, Authority: view(r.Host), Host: host,
 		Target: view(r.Target), Path: view(r.Path), Query: view(r.Query), HasQuery: r.HasQuery,
-		Major: 1, Minor: int(r.Minor), Size: int64(c.filled - len(c.pending)),
+		Major: c.major(), Minor: c.minor(r.Minor), Size: int64(c.filled - len(c.pending)),
 	}
 	x.ClientFacts = plugin.Client{Peer: c.peer, Local: c.local, TLS: c.tls, Trusted: c.engine.settings.trusted(c.peer.Addr())}
 	c.engine.settings.resolveClient(&x.ClientFacts, &r.Header, scheme, host)
@@ -147,10 +163,24 @@ func (ex *exchange) describe() {
 		ex.path = http1.NormalizePath(ex.path, r.Path)
 		path = ex.path
 	}
-	ex.input = router.Input{Host: host, Port: port, Method: x.RequestFacts.Method, Path: view(path), TLS: c.tls != nil, Headers: &c.header}
-	if c.tls != nil {
-		ex.input.SNI = strings.ToLower(strings.TrimSuffix(c.tls.ServerName, "."))
+	ex.input = router.Input{
+		Host: routed, Port: port, Method: x.RequestFacts.Method, Path: view(path),
+		TLS: c.tls != nil, SNI: c.sni, Headers: &c.header,
 	}
+}
+
+// lowerAuthority makes the host of an absolute target lower-case, as nginx
+// does; a Host field is passed on as it is.
+func (ex *exchange) lowerAuthority() {
+	r := &ex.conn.req
+	lower := ex.conn.arena.Copy(r.Host)
+	for i, b := range lower {
+		if b >= 'A' && b <= 'Z' {
+			lower[i] = b + 'a' - 'A'
+		}
+	}
+	r.Host = lower
+	r.Header.SetID(http1.HeaderHost, lower)
 }
 
 func (ex *exchange) findRoute() bool {
@@ -162,7 +192,6 @@ func (ex *exchange) findRoute() bool {
 	ex.match, ex.route = match, match.Route
 	ex.service = ex.route.Data.(*routed).service
 	x.MatchedRoute, x.MatchedService = ex.route.Entity, ex.route.Service
-	x.MatchCaptures = ex.captures
 	r := &ex.conn.req
 	x.UpstreamRequest = plugin.Upstream{Method: x.RequestFacts.Method, Query: view(r.Query), HasQuery: r.HasQuery}
 	if ex.service != nil {
@@ -174,6 +203,9 @@ func (ex *exchange) findRoute() bool {
 }
 
 func (ex *exchange) captures() []plugin.Capture {
+	if ex.route == nil {
+		return nil
+	}
 	groups, names := ex.match.Captures()
 	out := make([]plugin.Capture, 0, len(groups))
 	for i, g := range groups {
@@ -189,11 +221,7 @@ func (ex *exchange) captures() []plugin.Capture {
 // refusedProtocol answers requests whose protocol the route does not take.
 func (ex *exchange) refusedProtocol(plan *pipeline.Plan) bool {
 	c, x := ex.conn, ex.conn.x
-	https := c.tls != nil || x.ClientFacts.Trusted && x.ClientFacts.ForwardedScheme == "https"
-	if c.tls == nil && x.ClientFacts.Trusted && x.ClientFacts.ForwardedScheme != "https" {
-		https = false
-	}
-	if !ex.route.HTTPSRequired() || https {
+	if !ex.route.HTTPSRequired() || x.ClientFacts.ForwardedScheme == "https" {
 		return false
 	}
 	x.Collect(plan)
@@ -223,10 +251,13 @@ func requestURI(r *http1.Request) []byte {
 
 // refuse answers a request that could not be parsed.
 func (ex *exchange) refuse(err error) {
-	x := ex.conn.x
+	c, x := ex.conn, ex.conn.x
 	ex.readDone = false
-	x.RequestFacts = plugin.Request{Method: view(ex.conn.req.Method), Scheme: "http", Target: view(ex.conn.req.Target), Major: 1, Minor: 1}
-	x.ClientFacts = plugin.Client{Peer: ex.conn.peer, Local: ex.conn.local, IP: ex.conn.peer.Addr(), Port: ex.conn.peer.Port(), TLS: ex.conn.tls}
+	x.RequestFacts = plugin.Request{
+		Method: view(c.req.Method), Scheme: "http", Target: view(c.req.Target),
+		Major: 1, Minor: 1, Size: int64(c.filled),
+	}
+	x.ClientFacts = plugin.Client{Peer: c.peer, Local: c.local, IP: c.peer.Addr(), Port: c.peer.Port(), TLS: c.tls, ForwardedScheme: "http"}
 	x.Collect(ex.snapshot.plans.Unrouted())
 	var bad *http1.Error
 	if !errors.As(err, &bad) {
@@ -244,10 +275,25 @@ func (ex *exchange) refuseBody(err error) {
 		ex.answerProxyError(bad.Status, bad.Message)
 	case errors.Is(err, errBodyTooLarge):
 		ex.answerProxyError(413, errorpage.Message(413))
+	case isTimeout(err):
+		ex.answerProxyError(408, errorpage.Message(408))
 	default:
-		// The client left, or stopped sending: nobody waits for an answer.
-		ex.conn.x.Answer.Status = 499
+		ex.conn.departed.Store(true)
+		ex.abandon()
 	}
+}
+
+// statusClientGone is nginx's status for requests whose client left.
+const statusClientGone = 499
+
+// abandon ends an exchange whose client left: nobody waits for an answer.
+func (ex *exchange) abandon() {
+	c := ex.conn
+	c.keep = false
+	ex.broken = true
+	c.x.Answer.Status, c.x.Answer.Source = statusClientGone, plugin.SourceError
+	ex.answerHeader.list = &ex.local
+	c.x.Answer.Header = &ex.answerHeader
 }
 
 // end runs the log phase and lets go of what the exchange held.
@@ -255,21 +301,26 @@ func (ex *exchange) end() {
 	c, x := ex.conn, ex.conn.x
 	x.Times.End = time.Now()
 	ex.uploading.stop()
+	c.waiting.Store(0)
 	x.RequestFacts.Size += ex.decoder.Received()
-	if fault := x.Log(); fault != nil {
-		c.engine.fault(fault, x)
-	}
-	c.engine.stats.observe(x)
-	c.engine.accessLog.write(x)
-	if !ex.bodyDone() {
+	if !ex.readDone {
 		c.keep = false
 	}
-	x.Cancel()
-	c.using.Store(nil)
-	if ex.snapshot.retired.Load() {
-		c.engine.reclaim()
+	c.engine.fault(x.Log(), x)
+	c.engine.stats.observe(x)
+	c.engine.accessLog.write(x)
+	if ex.upBuf != nil {
+		putUpstreamBuffer(ex.upBuf)
+		ex.upBuf = nil
 	}
-	ex.snapshot = nil
+	c.life.End()
+	c.x = x.Release()
+	if ex.snapshot != nil {
+		c.let(ex.snapshot)
+		ex.snapshot = nil
+	} else {
+		c.letInstances()
+	}
 }
 
 // bodyDone reports whether the request body was read to its end.

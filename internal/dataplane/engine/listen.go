@@ -64,9 +64,13 @@ func parseListenEntry(fields []string) (ListenSpec, error) {
 }
 
 // listen opens the TCP listener of a spec.
-func listen(ctx context.Context, address netip.AddrPort) (net.Listener, error) {
+func listen(ctx context.Context, address netip.AddrPort) (*net.TCPListener, error) {
 	// Keep-alive probes are the clients' and the kernel's business: idle
 	// connections are closed by our own timeout.
 	config := net.ListenConfig{KeepAlive: -1}
-	return config.Listen(ctx, "tcp", address.String())
+	l, err := config.Listen(ctx, "tcp", address.String())
+	if err != nil {
+		return nil, err
+	}
+	return l.(*net.TCPListener), nil
 }

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/errorpage"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
@@ -13,16 +14,20 @@ import (
 // answerError answers with Kong's error template for a message of the router
 // or the runloop.
 func (ex *exchange) answerError(status int, message string) {
-	accept, _ := ex.conn.req.Header.GetID(http1.HeaderAccept)
-	ex.answerTemplate(status, message, errorpage.Negotiate(view(accept)), plugin.SourceError)
+	ex.answerTemplate(status, message, errorpage.Negotiate(ex.accept()), plugin.SourceError)
 }
 
 // answerProxyError answers with the template for errors below the plugins.
 func (ex *exchange) answerProxyError(status int, message string) {
-	accept, _ := ex.conn.req.Header.GetID(http1.HeaderAccept)
 	contentType, _ := ex.conn.req.Header.GetID(http1.HeaderContentType)
-	t := errorpage.NegotiateProxy(view(accept), view(contentType), ex.conn.engine.settings.ErrorDefaultType)
+	t := errorpage.NegotiateProxy(ex.accept(), view(contentType), ex.conn.engine.settings.ErrorDefaultType)
 	ex.answerTemplate(status, message, t, plugin.SourceError)
+}
+
+// accept returns the Accept lines of the request as one list.
+func (ex *exchange) accept() string {
+	list, _ := joined(&ex.conn.req.Header, &ex.conn.arena, http1.HeaderAccept)
+	return view(list)
 }
 
 func (ex *exchange) answerTemplate(status int, message string, t errorpage.Type, source plugin.Source) {
@@ -42,8 +47,7 @@ func (ex *exchange) answerExit() {
 		source = plugin.SourceUpstream
 	}
 	if reply.Body == nil && reply.Message != "" {
-		accept, _ := ex.conn.req.Header.GetID(http1.HeaderAccept)
-		ex.answerTemplate(reply.Status, reply.Message, errorpage.Negotiate(view(accept)), source)
+		ex.answerTemplate(reply.Status, reply.Message, errorpage.Negotiate(ex.accept()), source)
 		return
 	}
 	ex.answer(reply.Status, reply.Body, source)
@@ -54,39 +58,46 @@ func (ex *exchange) answer(status int, body []byte, source plugin.Source) {
 	c, x := ex.conn, ex.conn.x
 	ex.answerHeader.list = &ex.local
 	x.Answer.Status, x.Answer.Header, x.Answer.Source = status, &ex.answerHeader, source
-	if fault := x.FilterHeader(); fault != nil {
-		c.engine.fault(fault, x)
-	}
+	ex.local.SetID(http1.HeaderContentLength, ex.decimal(int64(len(body))))
+	ex.filterHeader()
 	if x.FiltersBody() {
 		filtered, fault := x.FilterBody(body, true)
-		if fault != nil {
-			c.engine.fault(fault, x)
-		} else {
-			body = filtered
-		}
+		c.engine.fault(fault, x)
+		body = filtered
 	}
+	// A filter that changes the length says so by deleting Content-Length.
+	chunked := x.FiltersBody() && !ex.local.HasID(http1.HeaderContentLength) && c.req.Minor > 0
 	ex.addLocalHeaders(source)
-	ex.writeHead(&http1.ResponseHead{
-		Status: x.Answer.Status, Header: &ex.local, Framing: http1.BodyLength, ContentLength: int64(len(body)),
-	})
+	head := http1.ResponseHead{Status: x.Answer.Status, Header: &ex.local, Framing: http1.BodyLength, ContentLength: int64(len(body))}
+	if chunked && mayHaveBody(head.Status) {
+		head.Framing = http1.BodyChunked
+	}
+	ex.writeHead(&head)
 	if c.req.MethodID != http1.MethodHead && mayHaveBody(x.Answer.Status) {
-		c.out = append(c.out, body...)
+		c.out = appendBody(c.out, head.Framing, body)
 	}
 	if err := c.flush(); err != nil {
-		c.keep = false
+		c.keep, ex.broken = false, true
 	}
 }
 
+func appendBody(out []byte, framing http1.Framing, body []byte) []byte {
+	if framing == http1.BodyChunked {
+		return http1.AppendLastChunk(http1.AppendChunk(out, body), nil)
+	}
+	return append(out, body...)
+}
+
 // addLocalHeaders adds the headers that Kong puts on answers of its own, or
-// on errors of an upstream that was tried.
+// on errors of an upstream that was to be asked.
 func (ex *exchange) addLocalHeaders(source plugin.Source) {
 	c, x := ex.conn, ex.conn.x
+	now := time.Now()
 	set := &c.engine.settings.Headers
 	h := &ex.local
 	if ex.tried || source == plugin.SourceUpstream {
 		ex.addProxyHeaders(h)
 	} else if set.LatencyTokens {
-		now := c.engine.now()
 		h.SetID(http1.HeaderXKongResponseLatency, ex.decimal(now.Sub(x.Times.Start).Milliseconds()))
 	}
 	if set.ServerToken {
@@ -95,7 +106,8 @@ func (ex *exchange) addLocalHeaders(source plugin.Source) {
 	if set.RequestID {
 		h.SetID(http1.HeaderXKongRequestId, ex.id[:])
 	}
-	h.SetID(http1.HeaderDate, c.engine.date())
+	h.SetID(http1.HeaderDate, c.engine.dates.at(now))
+	ex.ownDate = true
 }
 
 func (ex *exchange) decimal(n int64) []byte {
@@ -107,18 +119,56 @@ func (ex *exchange) decimal(n int64) []byte {
 func (ex *exchange) writeHead(head *http1.ResponseHead) {
 	c := ex.conn
 	head.Connection = http1.ConnectionKeepAlive
-	if !c.keep || !ex.bodyDone() {
+	if !c.keep || !ex.bodyDone() || c.engine.draining.Load() {
 		head.Connection = http1.ConnectionClose
 		c.keep = false
+	}
+	if head.Status == 426 && head.Header.HasID(http1.HeaderUpgrade) {
+		// RFC 9110 §15.5.22: the answer names what to upgrade to.
+		head.Connection = http1.ConnectionUpgrade
+		if !c.keep {
+			head.Connection = http1.ConnectionCloseUpgrade
+		}
 	}
 	out, err := http1.AppendResponseHead(c.out, head)
 	if err != nil {
 		// A plugin chose a status that HTTP does not have.
-		head.Status = 500
+		head.Status, c.x.Answer.Status = 500, 500
 		out, _ = http1.AppendResponseHead(c.out, head)
 	}
 	c.out = out
-	ex.sent = true
+	if c.x.Logs() {
+		ex.noteSent(head)
+	}
+}
+
+// noteSent makes the header that log plugins see what the client got: the
+// fields of connection and framing are written apart from the list.
+func (ex *exchange) noteSent(head *http1.ResponseHead) {
+	h := head.Header
+	if ex.ownDate {
+		// Kong's logs show a Date only where the upstream sent it.
+		h.DelID(http1.HeaderDate)
+	}
+	switch head.Connection {
+	case http1.ConnectionClose:
+		h.SetID(http1.HeaderConnection, http1.View("close"))
+	case http1.ConnectionUpgrade:
+		h.SetID(http1.HeaderConnection, http1.View("upgrade"))
+	case http1.ConnectionCloseUpgrade:
+		h.SetID(http1.HeaderConnection, http1.View("close, upgrade"))
+	default:
+		h.SetID(http1.HeaderConnection, http1.View("keep-alive"))
+	}
+	h.DelID(http1.HeaderContentLength)
+	h.DelID(http1.HeaderTransferEncoding)
+	switch {
+	case head.Status < 200 || head.Status == 204:
+	case head.Framing == http1.BodyChunked:
+		h.AddID(http1.HeaderTransferEncoding, http1.View("chunked"))
+	case head.Framing != http1.BodyUntilClose && head.ContentLength >= 0:
+		h.AddID(http1.HeaderContentLength, ex.decimal(head.ContentLength))
+	}
 }
 
 func mayHaveBody(status int) bool { return status >= 200 && status != 204 && status != 304 }

@@ -12,13 +12,23 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 )
 
-// bufferedAnswerLimit bounds an answer that a response phase sees as a whole.
-const bufferedAnswerLimit = 8 << 20
+const (
+	// bufferedAnswerLimit bounds an answer that a response phase sees as a whole.
+	bufferedAnswerLimit = 8 << 20
+	// writeBatch is how much of an answer is collected before it is written,
+	// while more of it has already arrived.
+	writeBatch = 16 << 10
+)
+
+var (
+	errAnswerTooLarge = errors.New("engine: the upstream's answer is larger than a plugin can take")
+	errAnswerLength   = errors.New("engine: a body filter made the answer shorter than its Content-Length")
+)
 
 // passAnswer sends the upstream's answer to the client.
 func (ex *exchange) passAnswer(t *target) {
 	c, x := ex.conn, ex.conn.x
-	x.Times.FirstByte = c.engine.now()
+	x.Times.FirstByte = time.Now()
 	ex.respDecoder.ResetResponse(&ex.resp, &c.engine.answerLimits)
 	ex.answerHeader.list = &ex.resp.Header
 	x.Answer.Status, x.Answer.Header, x.Answer.Source = ex.resp.Status, &ex.answerHeader, plugin.SourceUpstream
@@ -26,6 +36,7 @@ func (ex *exchange) passAnswer(t *target) {
 		ex.upgrade(t)
 		return
 	}
+	ex.filtering = x.FiltersBody()
 	need := x.ResponseBodyNeed()
 	if x.Buffered() {
 		need = max(need, bufferedAnswerLimit)
@@ -39,70 +50,92 @@ func (ex *exchange) passAnswer(t *target) {
 
 // passStream sends the answer piece by piece as it comes.
 func (ex *exchange) passStream(t *target) {
-	c, x := ex.conn, ex.conn.x
 	ex.filterHeader()
-	ex.startAnswer(x.FiltersBody() && !ex.resp.Header.HasID(http1.HeaderContentLength))
-	framing := ex.sentFraming
-	err := ex.pump(t, func(data []byte, last bool) error {
-		if x.FiltersBody() {
-			filtered, fault := x.FilterBody(data, last)
-			if fault != nil {
-				c.engine.fault(fault, x)
-			}
-			data = filtered
-		}
-		return ex.sendBody(framing, data, last)
-	})
-	ex.finishAnswer(err)
+	ex.startAnswer()
+	ex.finishAnswer(ex.pump(t, ex.emitStream))
+}
+
+// streamPiece filters and sends one piece of the answer.
+func (ex *exchange) streamPiece(data []byte, last, more bool) error {
+	x := ex.conn.x
+	if last {
+		ex.noteTrailers()
+	}
+	if ex.filtering {
+		filtered, fault := x.FilterBody(data, last)
+		ex.conn.engine.fault(fault, x)
+		data = filtered
+	}
+	return ex.sendBody(data, last, more)
+}
+
+// noteTrailers shows the trailers to body filters.
+func (ex *exchange) noteTrailers() {
+	if t := ex.respDecoder.Trailers(); t.Len() > 0 {
+		ex.conn.x.Answer.Trailer = &headerView{list: t, arena: &ex.conn.arena}
+	}
 }
 
 // passWhole reads the answer's body before anything is sent.
 func (ex *exchange) passWhole(t *target, limit int64) {
 	c, x := ex.conn, ex.conn.x
-	ex.whole = ex.whole[:0]
-	err := ex.pump(t, func(data []byte, _ bool) error {
-		if int64(len(ex.whole)+len(data)) > limit {
-			return errAnswerTooLarge
-		}
-		ex.whole = append(ex.whole, data...)
-		return nil
-	})
-	if err != nil {
+	ex.whole, ex.wholeLimit = ex.whole[:0], limit
+	if err := ex.pump(t, ex.emitWhole); err != nil {
 		ex.dropUpstream()
-		ex.answerProxyError(502, errorpage.Message(502))
+		if c.over() {
+			ex.abandon()
+			return
+		}
+		status := 502
+		if isTimeout(err) {
+			status = 504
+		}
+		ex.answerProxyError(status, errorpage.Message(status))
 		return
 	}
+	ex.releaseUpstream()
+	ex.noteTrailers()
 	x.Answer.Body = ex.whole
 	if fault := x.ResponsePhase(); fault != nil {
 		c.engine.fault(fault, x)
-		ex.releaseUpstream()
 		ex.answerError(500, errorpage.Message(500))
 		return
 	}
 	ex.filterHeader()
-	body, fault := x.FilterBody(x.Answer.Body, true)
-	if fault != nil {
+	body := x.Answer.Body
+	if ex.filtering {
+		filtered, fault := x.FilterBody(body, true)
 		c.engine.fault(fault, x)
-		body = x.Answer.Body
+		body = filtered
 	}
-	if mayHaveBody(x.Answer.Status) && ex.resp.Framing != http1.BodyNone {
+	if ex.resp.Framing == http1.BodyLength || ex.resp.Framing != http1.BodyNone && (x.Buffered() || c.req.Minor == 0) {
 		ex.resp.Framing, ex.resp.ContentLength = http1.BodyLength, int64(len(body))
 	}
-	ex.startAnswer(false)
-	ex.finishAnswer(ex.sendBody(ex.sentFraming, body, true))
-}
-
-var errAnswerTooLarge = errors.New("engine: the upstream's answer is larger than a plugin can take")
-
-func (ex *exchange) filterHeader() {
-	if fault := ex.conn.x.FilterHeader(); fault != nil {
-		ex.conn.engine.fault(fault, ex.conn.x)
+	if c.req.Minor == 0 {
+		// HTTP/1.0 knows no chunks, and the length is known.
+		ex.filtering = false
+	}
+	ex.startAnswer()
+	if err := ex.sendBody(body, true, false); err != nil {
+		c.keep, ex.broken = false, true
 	}
 }
 
-// startAnswer appends the answer's head to the output. rechunk says that a
-// body filter may change the length that the upstream announced.
-func (ex *exchange) startAnswer(rechunk bool) {
+// wholePiece collects one piece of the answer.
+func (ex *exchange) wholePiece(data []byte, _, _ bool) error {
+	if int64(len(ex.whole)+len(data)) > ex.wholeLimit {
+		return errAnswerTooLarge
+	}
+	ex.whole = append(ex.whole, data...)
+	return nil
+}
+
+func (ex *exchange) filterHeader() {
+	ex.conn.engine.fault(ex.conn.x.FilterHeader(), ex.conn.x)
+}
+
+// startAnswer appends the answer's head to the output.
+func (ex *exchange) startAnswer() {
 	c, x := ex.conn, ex.conn.x
 	h := &ex.resp.Header
 	ex.addProxyHeaders(h)
@@ -115,38 +148,71 @@ func (ex *exchange) startAnswer(rechunk bool) {
 		h.AddID(http1.HeaderServer, http1.View(c.engine.options.Product))
 	}
 	if !h.HasID(http1.HeaderDate) {
-		h.AddID(http1.HeaderDate, c.engine.date())
+		h.AddID(http1.HeaderDate, c.engine.dates.at(x.Times.FirstByte))
+		ex.ownDate = true
 	}
-	head := http1.ResponseHead{Status: x.Answer.Status, Header: h, Framing: ex.resp.Framing, ContentLength: ex.resp.ContentLength}
+	head := http1.ResponseHead{Status: x.Answer.Status, Header: h}
 	if x.Answer.Status == ex.resp.Status {
 		head.Reason = ex.resp.Reason
 	}
-	chunked := ex.resp.Framing == http1.BodyChunked || ex.resp.Framing == http1.BodyUntilClose || rechunk && ex.resp.Framing == http1.BodyLength
-	if chunked {
-		head.Framing = http1.BodyChunked
-		if c.req.Minor == 0 {
-			head.Framing = http1.BodyUntilClose
-			c.keep = false
-		}
-	}
-	ex.sentFraming = head.Framing
+	ex.frameAnswer(&head)
 	ex.writeHead(&head)
 }
 
-// sendBody appends a piece of the body in the framing of the answer and
-// writes everything out.
-func (ex *exchange) sendBody(framing http1.Framing, data []byte, last bool) error {
+// frameAnswer decides how the end of the answer is found.
+func (ex *exchange) frameAnswer(head *http1.ResponseHead) {
 	c := ex.conn
-	if framing == http1.BodyNone {
-		return c.flush()
+	// A filter that changes the length says so by deleting Content-Length.
+	resized := ex.filtering && !ex.resp.Header.HasID(http1.HeaderContentLength)
+	head.Framing, head.ContentLength = ex.resp.Framing, ex.resp.ContentLength
+	switch {
+	case !mayHaveBody(head.Status):
+		head.Framing, head.ContentLength = http1.BodyNone, -1
+		if head.Status == 304 && ex.resp.Status == 304 {
+			head.ContentLength = ex.resp.ContentLength
+		}
+	case head.Framing == http1.BodyNone && resized:
+		head.ContentLength = -1
+	case head.Framing == http1.BodyNone:
+	case head.Framing == http1.BodyLength && !resized:
+	case c.req.Minor == 0:
+		head.Framing = http1.BodyUntilClose
+		c.keep = false
+	default:
+		head.Framing = http1.BodyChunked
 	}
-	if framing == http1.BodyChunked {
+	ex.sentFraming, ex.sentLeft = head.Framing, head.ContentLength
+}
+
+// sendBody sends a piece of the body in the framing of the answer. With more
+// set, another piece follows without a wait.
+func (ex *exchange) sendBody(data []byte, last, more bool) error {
+	c := ex.conn
+	switch ex.sentFraming {
+	case http1.BodyNone:
+		return c.flush()
+	case http1.BodyChunked:
 		c.out = http1.AppendChunk(c.out, data)
 		if last {
 			c.out = http1.AppendLastChunk(c.out, ex.respDecoder.Trailers())
 		}
-	} else {
+	case http1.BodyLength:
+		data = data[:min(int64(len(data)), ex.sentLeft)]
+		ex.sentLeft -= int64(len(data))
+		if last && ex.sentLeft > 0 {
+			c.out = append(c.out, data...)
+			_ = c.flush()
+			return errAnswerLength
+		}
+		fallthrough
+	default:
+		if len(c.out) == 0 && len(data) >= writeBatch/2 {
+			return c.write(data)
+		}
 		c.out = append(c.out, data...)
+	}
+	if more && !last && len(c.out) < writeBatch {
+		return nil
 	}
 	return c.flush()
 }
@@ -154,15 +220,13 @@ func (ex *exchange) sendBody(framing http1.Framing, data []byte, last bool) erro
 // finishAnswer gives the upstream connection back, or ends both connections
 // when the answer could not be completed.
 func (ex *exchange) finishAnswer(err error) {
-	c := ex.conn
 	if err == nil {
 		ex.releaseUpstream()
 		return
 	}
 	// What was sent cannot be taken back: only closing tells the client that
 	// the answer is incomplete.
-	c.keep = false
-	ex.broken = true
+	ex.conn.keep, ex.broken = false, true
 	ex.dropUpstream()
 }
 
@@ -177,8 +241,9 @@ func (ex *exchange) releaseUpstream() {
 	ex.dropUpstream()
 }
 
-// pump reads the answer's body and hands it on; the last call has last set.
-func (ex *exchange) pump(t *target, emit func(data []byte, last bool) error) error {
+// pump reads the answer's body and hands it on; the last call has last set,
+// and more says that the next call follows without a wait.
+func (ex *exchange) pump(t *target, emit func(data []byte, last, more bool) error) error {
 	conn := ex.upConn
 	for {
 		data, n, done, err := ex.respDecoder.Decode(conn.Buffered())
@@ -186,21 +251,26 @@ func (ex *exchange) pump(t *target, emit func(data []byte, last bool) error) err
 		if err != nil {
 			return err
 		}
+		more := len(conn.Buffered()) > 0
 		if len(data) > 0 || done {
-			if err := emit(data, done); err != nil {
+			if err := emit(data, done, more); err != nil {
 				return err
 			}
 		}
 		if done {
 			return nil
 		}
-		if len(conn.Buffered()) > 0 && n > 0 {
+		if more && n > 0 {
 			continue
 		}
-		_ = conn.SetReadDeadline(time.Now().Add(t.readTimeout))
+		// What was collected goes out before the wait.
+		if err := ex.conn.flush(); err != nil {
+			return err
+		}
+		conn.ArmRead(time.Now(), t.readTimeout)
 		if err := conn.Fill(); err != nil {
 			if errors.Is(err, io.EOF) && ex.resp.Framing == http1.BodyUntilClose {
-				return emit(nil, true)
+				return emit(nil, true, false)
 			}
 			return err
 		}
@@ -220,7 +290,7 @@ func (ex *exchange) addProxyHeaders(h *http1.Header) {
 	if set.LatencyTokens {
 		received := x.Times.FirstByte
 		if received.IsZero() {
-			received = c.engine.now()
+			received = time.Now()
 		}
 		sent := x.Times.AccessDone
 		if sent.IsZero() {

@@ -3,25 +3,74 @@
 package engine
 
 import (
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
 )
 
 // retirement closes plugin instances after the last exchange that captured
 // them. Each connection publishes the snapshot that it is using; requests pay
-// one store for that, and only a reload looks through all connections.
+// one store for that, and only reloads look through all connections.
 type retirement struct {
 	engine *Engine
-	mu     sync.Mutex
-	// old are the snapshots that some exchange may still use, with the
-	// instances that no later snapshot carries.
+	// scheduled is set while a later look is due: exchanges that end with an
+	// old snapshot ask for one, and many ask at once.
+	scheduled atomic.Bool
+
+	mu sync.Mutex
+	// old are the snapshots that some exchange may still use, in the order of
+	// their retirement, with the instances that no later snapshot carries.
 	old []retired
+	// ending are instances of snapshots that are gone, for whose log phase some
+	// tunnel may still live.
+	ending []*pipeline.Instance
 }
 
 type retired struct {
 	snapshot  *snapshot
 	instances []*pipeline.Instance
+}
+
+// reclaimDelay is how long exchanges that end with an old snapshot are
+// collected before their instances are looked at.
+const reclaimDelay = 20 * time.Millisecond
+
+// hold publishes that the connection uses the running snapshot, and returns
+// it. Published before it is used: a reload that does not see the mark has
+// swapped first, and then the second look finds the newer snapshot.
+func (c *conn) hold() *snapshot {
+	for {
+		s := c.engine.current.Load()
+		c.using.Store(s)
+		if c.engine.current.Load() == s {
+			return s
+		}
+	}
+}
+
+// let ends hold.
+func (c *conn) let(s *snapshot) {
+	c.using.Store(nil)
+	if s.retired.Load() {
+		c.engine.retiring.soon()
+	}
+}
+
+// holdInstances trades the snapshot for the instances that the exchange
+// picked: a tunnel outlives many configurations and needs only these.
+func (c *conn) holdInstances(s *snapshot) {
+	picked := slices.Clone(c.x.Picked())
+	c.tunnelling.Store(&picked)
+	c.let(s)
+}
+
+// letInstances ends holdInstances.
+func (c *conn) letInstances() {
+	c.tunnelling.Store(nil)
+	c.engine.retiring.soon()
 }
 
 // retire notes which instances end with previous.
@@ -35,35 +84,64 @@ func (r *retirement) retire(previous, next *snapshot) {
 	r.mu.Lock()
 	r.old = append(r.old, retired{previous, ending})
 	r.mu.Unlock()
-	// From here on, an exchange that ends with previous calls collect.
+	// From here on, an exchange that ends with previous asks for a look.
 	previous.retired.Store(true)
 	r.collect()
 }
 
-// collect closes the instances of snapshots that nobody uses any more. Those
-// of a snapshot may be carried by an earlier one that is still in use, so the
-// order of retirement is kept.
+// soon has collect run in a moment.
+func (r *retirement) soon() {
+	if !r.scheduled.Swap(true) {
+		time.AfterFunc(reclaimDelay, func() {
+			r.scheduled.Store(false)
+			r.collect()
+		})
+	}
+}
+
+// collect closes what nobody uses any more. The instances that end with a
+// snapshot may be carried by an earlier one that is still in use, so the order
+// of retirement is kept.
 func (r *retirement) collect() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.old) == 0 {
+	if len(r.old) == 0 && len(r.ending) == 0 {
 		return
 	}
-	used := map[*snapshot]bool{}
-	r.engine.conns.each(func(c *conn) {
-		if s := c.using.Load(); s != nil {
-			used[s] = true
-		}
-	})
+	snapshots, instances := r.inUse()
 	free := 0
-	for free < len(r.old) && !used[r.old[free].snapshot] {
-		closeInstances(r.old[free].instances)
-		for _, b := range r.old[free].snapshot.balancers {
-			b.Close()
-		}
+	for free < len(r.old) && !snapshots[r.old[free].snapshot] {
+		r.ending = append(r.ending, r.old[free].instances...)
+		r.old[free].snapshot.close()
 		free++
 	}
-	r.old = append(r.old[:0], r.old[free:]...)
+	r.old = slices.Delete(r.old, 0, free)
+	r.ending = slices.DeleteFunc(r.ending, func(in *pipeline.Instance) bool {
+		if instances[in] {
+			return false
+		}
+		r.close(in)
+		return true
+	})
+}
+
+// inUse returns what connections publish. A tunnel publishes its instances
+// before it lets its snapshot go, so a connection's snapshot is read first.
+func (r *retirement) inUse() (map[*snapshot]bool, map[*pipeline.Instance]bool) {
+	snapshots, instances := map[*snapshot]bool{}, map[*pipeline.Instance]bool{}
+	note := func(c *conn) {
+		if s := c.using.Load(); s != nil {
+			snapshots[s] = true
+		}
+		if picked := c.tunnelling.Load(); picked != nil {
+			for _, in := range *picked {
+				instances[in] = true
+			}
+		}
+	}
+	r.engine.conns.each(note)
+	r.engine.streams.each(note)
+	return snapshots, instances
 }
 
 // flush closes all instances, when no exchange is left.
@@ -71,21 +149,28 @@ func (r *retirement) flush() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, o := range r.old {
-		closeInstances(o.instances)
+		r.ending = append(r.ending, o.instances...)
+		o.snapshot.close()
 	}
-	r.old = nil
-	for _, in := range r.engine.current.Load().instances {
-		closeInstances([]*pipeline.Instance{in})
+	current := r.engine.current.Load()
+	for _, in := range current.instances {
+		r.ending = append(r.ending, in)
 	}
+	current.close()
+	for _, in := range r.ending {
+		r.close(in)
+	}
+	r.old, r.ending = nil, nil
 }
 
-func closeInstances(instances []*pipeline.Instance) {
-	for _, in := range instances {
-		if in.Phases.Close != nil {
-			in.Phases.Close()
+func (r *retirement) close(in *pipeline.Instance) {
+	if in.Phases.Close == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			r.engine.log.Error("plugin failed", "plugin", in.Plugin.Name, "phase", "close", "error", v)
 		}
-	}
+	}()
+	in.Phases.Close()
 }
-
-// reclaim is called by an exchange whose snapshot was retired meanwhile.
-func (e *Engine) reclaim() { e.retiring.collect() }

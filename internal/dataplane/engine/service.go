@@ -7,6 +7,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
@@ -39,6 +41,7 @@ type target struct {
 	readTimeout    time.Duration
 	tls            *tls.Config
 	tlsID          string
+	pools          *poolCache // of plaintext connections
 }
 
 // hostHeader is what the upstream entity sets for Host.
@@ -51,30 +54,47 @@ func (t *target) hostHeader() string {
 
 // pick chooses the next peer for the exchange.
 func (t *target) pick(ex *exchange) (*balancer.Peer, error) {
-	if err := t.balancer.Prepare(ex.conn.x.Context()); err != nil {
+	if err := t.balancer.Prepare(ex.context()); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNameResolution, err)
 	}
 	return t.balancer.Pick(ex.hashKey(t), ex.asked)
 }
 
-// pool returns the connections to a peer.
-func (t *target) pool(p *balancer.Peer) *upstream.Pool {
-	key := upstream.Key{Address: p.Addr, Proto: t.scheme, TLSID: t.tlsID}
-	config := t.tls
-	if config != nil {
-		key.ServerName = cmp.Or(config.ServerName, hostOnly(t.hostHeader()), p.Host)
-		if key.ServerName != config.ServerName {
-			config = config.Clone()
-			config.ServerName = key.ServerName
+// poolCache remembers the pools of a target's peers.
+type poolCache struct {
+	pools sync.Map // *balancer.Peer to *upstream.Pool
+	size  atomic.Int32
+}
+
+// poolCacheSize bounds a cache whose peers come and go with DNS answers.
+const poolCacheSize = 1024
+
+// pool returns the connections to a peer. Over TLS the server name is the host
+// of the Host header, as in Kong, unless a plugin chose one.
+func (t *target) pool(p *balancer.Peer, host []byte, sni string) *upstream.Pool {
+	if t.tls != nil {
+		name := cmp.Or(sni, hostOnly(view(host)))
+		key := upstream.Key{Address: p.Addr, Proto: t.scheme, TLSID: t.tlsID, ServerName: name}
+		return t.engine.pools.Pool(key, t.tls)
+	}
+	if known, ok := t.pools.pools.Load(p); ok {
+		if pool := known.(*upstream.Pool); !pool.Forgotten() {
+			return pool
 		}
 	}
-	return t.engine.pools.Pool(key, config)
+	pool := t.engine.pools.Pool(upstream.Key{Address: p.Addr, Proto: t.scheme}, nil)
+	if t.pools.size.Add(1) > poolCacheSize {
+		t.pools.pools.Clear()
+		t.pools.size.Store(1)
+	}
+	t.pools.pools.Store(p, pool)
+	return pool
 }
 
 // services builds the runtime of every service of a set.
-func (e *Engine) services(next *snapshot) (map[entity.ID]*service, []*balancer.Balancer, []pipeline.Rejection) {
+func (e *Engine) services(next *snapshot) (map[entity.ID]*service, []pipeline.Rejection) {
 	set := next.set
-	balanced, balancers, rejected := e.upstreams(set)
+	rejected := e.upstreams(next)
 	out := make(map[entity.ID]*service, len(set.Services))
 	for _, sparse := range set.Services {
 		complete, err := entity.Complete(sparse, e.options.Schemas)
@@ -82,28 +102,29 @@ func (e *Engine) services(next *snapshot) (map[entity.ID]*service, []*balancer.B
 			rejected = append(rejected, rejection(sparse, sparse.Name, "", err.Error()))
 			continue
 		}
-		s, err := e.service(complete.(*entity.Service), next)
+		s, field, err := e.service(complete.(*entity.Service), next)
 		if err != nil {
-			rejected = append(rejected, rejection(sparse, sparse.Name, "protocol", err.Error()))
+			rejected = append(rejected, rejection(sparse, sparse.Name, field, err.Error()))
 			continue
 		}
-		if u, ok := balanced[s.host]; ok {
+		if u, ok := next.balanced[s.host]; ok {
 			s.balancer, s.upstream = u.balancer, u.entity
 		} else {
 			s.balancer = balancer.Single(e.peerStates, s.host, s.port, e.options.Resolve)
-			balancers = append(balancers, s.balancer)
+			next.balancers = append(next.balancers, s.balancer)
 		}
 		out[sparse.ID] = s
 	}
-	return out, balancers, rejected
+	return out, rejected
 }
 
-func (e *Engine) service(s *entity.Service, next *snapshot) (*service, error) {
+// service builds the runtime of a complete service. The error is about field.
+func (e *Engine) service(s *entity.Service, next *snapshot) (out *service, field string, err error) {
 	scheme := string(s.Protocol)
 	if scheme != "http" && scheme != "https" {
-		return nil, fmt.Errorf("%s is not supported by this gateway; use http or https", scheme)
+		return nil, "protocol", fmt.Errorf("%s is not supported by this gateway; use http or https", scheme)
 	}
-	out := &service{entity: s, host: s.Host, port: *s.Port}
+	out = &service{entity: s, host: s.Host, port: *s.Port}
 	out.target = target{
 		engine:         e,
 		scheme:         scheme,
@@ -111,15 +132,14 @@ func (e *Engine) service(s *entity.Service, next *snapshot) (*service, error) {
 		connectTimeout: milliseconds(s.ConnectTimeout),
 		writeTimeout:   milliseconds(s.WriteTimeout),
 		readTimeout:    milliseconds(s.ReadTimeout),
+		pools:          &poolCache{},
 	}
 	if scheme == "https" {
-		config, id, err := clientTLS(s, next)
-		if err != nil {
-			return nil, err
+		if out.tls, out.tlsID, field, err = clientTLS(s, next); err != nil {
+			return nil, field, err
 		}
-		out.tls, out.tlsID = config, id
 	}
-	return out, nil
+	return out, "", nil
 }
 
 // balancedUpstream is an upstream entity with its balancer.
@@ -128,17 +148,16 @@ type balancedUpstream struct {
 	balancer *balancer.Balancer
 }
 
-// upstreams builds the balancer of every upstream of a set, by name.
-func (e *Engine) upstreams(set *entity.Set) (map[string]balancedUpstream, []*balancer.Balancer, []pipeline.Rejection) {
-	var rejected []pipeline.Rejection
-	targets := map[entity.ID][]*entity.Target{}
+// upstreams builds the balancer of every upstream of a set.
+func (e *Engine) upstreams(next *snapshot) (rejected []pipeline.Rejection) {
+	set := next.set
+	targets := make(map[entity.ID][]*entity.Target, len(set.Upstreams))
 	for _, t := range set.Targets {
 		if t.Upstream != nil {
 			targets[t.Upstream.ID] = append(targets[t.Upstream.ID], t)
 		}
 	}
-	out := make(map[string]balancedUpstream, len(set.Upstreams))
-	var all []*balancer.Balancer
+	next.balanced = make(map[string]balancedUpstream, len(set.Upstreams))
 	for _, sparse := range set.Upstreams {
 		complete, err := entity.Complete(sparse, e.options.Schemas)
 		if err != nil {
@@ -151,10 +170,10 @@ func (e *Engine) upstreams(set *entity.Set) (map[string]balancedUpstream, []*bal
 			rejected = append(rejected, rejection(sparse, sparse.Name, "algorithm", err.Error()))
 			continue
 		}
-		out[u.Name] = balancedUpstream{u, b}
-		all = append(all, b)
+		next.balanced[u.Name] = balancedUpstream{u, b}
+		next.balancers = append(next.balancers, b)
 	}
-	return out, all, rejected
+	return rejected
 }
 
 func milliseconds(ms *int) time.Duration { return time.Duration(*ms) * time.Millisecond }
@@ -167,5 +186,5 @@ func (ex *exchange) target() *target {
 	if s != nil && u.Host == s.host && u.Port == s.port && u.Scheme == s.scheme && u.TLSVerify == nil && u.SNI == "" {
 		return &s.target
 	}
-	return ex.conn.engine.chosenTarget(u, s)
+	return ex.chosenTarget(u, s)
 }

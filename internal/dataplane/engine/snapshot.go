@@ -12,7 +12,8 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
-// snapshot is one running configuration. It is immutable once published.
+// snapshot is one running configuration. It is immutable once published, but
+// for what it finds out at first use.
 type snapshot struct {
 	router    *router.Router
 	plans     *pipeline.Plans
@@ -20,8 +21,12 @@ type snapshot struct {
 	certs     *tlscert.Set
 	cas       *tlscert.CAs
 	balancers []*balancer.Balancer
-	people    *directory
-	set       *entity.Set
+	// balanced are the upstream entities with their balancers, by name.
+	balanced map[string]balancedUpstream
+	// chosen are the balancers of hosts that plugins chose.
+	chosen chosenHosts
+	people *directory
+	set    *entity.Set
 	// retired is set when a newer snapshot took its place.
 	retired atomic.Bool
 }
@@ -30,6 +35,16 @@ type snapshot struct {
 type routed struct {
 	plan    atomic.Pointer[pipeline.Plan]
 	service *service
+	// broken says that the route's service cannot be used.
+	broken bool
+}
+
+// close gives back what the snapshot holds beside plugin instances.
+func (s *snapshot) close() {
+	for _, b := range s.balancers {
+		b.Close()
+	}
+	s.chosen.close()
 }
 
 // planOf returns the route's plan, compiled on its first request: a change of
@@ -45,12 +60,20 @@ func (s *snapshot) planOf(r *router.Route) *pipeline.Plan {
 }
 
 // build makes a snapshot of a set, carrying plugin instances over from
-// previous, which may be nil. Entities that cannot run are left out and
-// reported; what depends on them answers an error.
+// previous, which may be nil. Entities that cannot run are reported; what
+// depends on them answers an error.
 func (e *Engine) build(previous *snapshot, set *entity.Set) (*snapshot, []pipeline.Rejection) {
-	var rejected []pipeline.Rejection
-	next := &snapshot{set: set, instances: pipeline.Instances{}, people: newDirectory(set, e.options.Schemas)}
-	for _, p := range set.Plugins {
+	next := &snapshot{set: set, instances: make(pipeline.Instances, len(set.Plugins)), people: newDirectory(set, e.options.Schemas)}
+	rejected := e.configure(previous, next)
+	rejected = append(rejected, next.certificates(previous)...)
+	services, problems := e.services(next)
+	rejected = append(rejected, problems...)
+	return next, append(rejected, next.route(services)...)
+}
+
+// configure makes or carries over the plugin instances.
+func (e *Engine) configure(previous, next *snapshot) (rejected []pipeline.Rejection) {
+	for _, p := range next.set.Plugins {
 		var old *pipeline.Instance
 		if previous != nil {
 			old = previous.instances[p.ID]
@@ -58,35 +81,42 @@ func (e *Engine) build(previous *snapshot, set *entity.Set) (*snapshot, []pipeli
 		instance, problem := e.catalog.Configure(p, old)
 		if problem != nil {
 			rejected = append(rejected, *problem)
-			continue
 		}
 		next.instances[p.ID] = instance
 	}
-	next.plans = pipeline.NewPlans(set.Plugins, next.instances, set.ConsumerGroups)
+	next.plans = pipeline.NewPlans(next.set.Plugins, next.instances, next.set.ConsumerGroups)
+	return rejected
+}
 
+// certificates parses the certificates of the set.
+func (s *snapshot) certificates(previous *snapshot) (rejected []pipeline.Rejection) {
 	var old *tlscert.Set
 	if previous != nil {
 		old = previous.certs
 	}
 	var unusable, untrusted []tlscert.Problem
-	next.certs, unusable = tlscert.NewSet(old, set.Certificates, set.SNIs)
-	next.cas, untrusted = tlscert.NewCAs(set.CACertificates)
+	s.certs, unusable = tlscert.NewSet(old, s.set.Certificates, s.set.SNIs)
+	s.cas, untrusted = tlscert.NewCAs(s.set.CACertificates)
 	for _, p := range append(unusable, untrusted...) {
 		rejected = append(rejected, pipeline.Rejection{Key: entity.Key{Kind: p.Kind, ID: p.ID}, Name: string(p.ID), Field: p.Field, Reason: p.Err.Error()})
 	}
-	services, balancers, problems := e.services(next)
-	next.balancers = balancers
-	rejected = append(rejected, problems...)
-	items := make([]router.Item, 0, len(set.Routes))
-	for _, r := range set.Routes {
+	return rejected
+}
+
+// route compiles the router. A route whose service cannot be used stays, so
+// that its requests do not fall through to a route that was not meant for them.
+func (s *snapshot) route(services map[entity.ID]*service) (rejected []pipeline.Rejection) {
+	items := make([]router.Item, 0, len(s.set.Routes))
+	for _, r := range s.set.Routes {
 		item := router.Item{Route: r, Data: &routed{}}
 		if r.Service != nil {
-			runtime, ok := services[r.Service.ID]
-			if !ok {
-				rejected = append(rejected, rejection(r, r.Name, "service", "no such service"))
-				continue
+			runtime := services[r.Service.ID]
+			item.Data = &routed{service: runtime, broken: runtime == nil}
+			if runtime != nil {
+				item.Service = runtime.entity
+			} else {
+				rejected = append(rejected, rejection(r, r.Name, "service", "the service is missing or cannot be used"))
 			}
-			item.Service, item.Data = runtime.entity, &routed{service: runtime}
 		}
 		items = append(items, item)
 	}
@@ -97,8 +127,8 @@ func (e *Engine) build(previous *snapshot, set *entity.Set) (*snapshot, []pipeli
 			Name: p.RouteName, Field: p.Field, Reason: p.Err.Error(),
 		})
 	}
-	next.router = routes
-	return next, rejected
+	s.router = routes
+	return rejected
 }
 
 func rejection(e entity.Entity, name, field, reason string) pipeline.Rejection {

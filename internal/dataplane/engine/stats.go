@@ -61,6 +61,3 @@ func (s *Stats) Totals() (t Totals) {
 	}
 	return t
 }
-
-// Connections returns the number of open client connections.
-func (e *Engine) Connections() int { return e.conns.count() }

@@ -8,19 +8,24 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/tlscert"
 )
 
-// serverTLS returns the TLS settings of a listener. Certificates come from the
-// configuration that runs when a handshake starts.
-func (e *Engine) serverTLS() (*tls.Config, error) {
+// handshakeSnapshot is the context key under which a handshake finds the
+// configuration that its connection holds.
+type handshakeSnapshot struct{}
+
+// newServerTLS returns the TLS settings of listeners. Certificates come from
+// the configuration that runs when a handshake starts.
+func (e *Engine) newServerTLS() (*tls.Config, error) {
 	config := &tls.Config{
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			now := e.current.Load()
-			cert, err := now.plans.Unrouted().Certificate(hello.Context(), hello)
-			if cert != nil || err != nil {
-				return cert, err
+			if s, ok := hello.Context().Value(handshakeSnapshot{}).(*snapshot); ok {
+				cert, err := s.plans.Unrouted().Certificate(hello.Context(), hello)
+				if cert != nil || err != nil {
+					return cert, err
+				}
 			}
 			return e.certs.GetCertificate(hello)
 		},
-		NextProtos: []string{"http/1.1"},
+		NextProtos: []string{"h2", "http/1.1"},
 	}
 	if err := tlscert.ApplyPolicy(config, e.settings.SSLCipherSuite); err != nil {
 		return nil, err

@@ -3,12 +3,15 @@
 package engine
 
 import (
+	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/errorpage"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/router"
 )
 
 // upgrade passes a 101 on and then copies bytes both ways until both sides are
@@ -28,70 +31,106 @@ func (ex *exchange) upgrade(t *target) {
 	if c.engine.settings.Headers.RequestID {
 		h.ReplaceID(http1.HeaderXKongRequestId, ex.id[:])
 	}
-	out, err := http1.AppendResponseHead(c.out, &http1.ResponseHead{Status: 101, Reason: ex.resp.Reason, Header: h, Connection: http1.ConnectionUpgrade})
-	if err != nil {
-		ex.dropUpstream()
-		ex.answerProxyError(502, errorpage.Message(502))
-		return
+	head := http1.ResponseHead{Status: 101, Reason: ex.resp.Reason, Header: h, Connection: http1.ConnectionUpgrade}
+	// The only error is that of a status out of range.
+	c.out, _ = http1.AppendResponseHead(c.out, &head)
+	if x.Logs() {
+		ex.noteSent(&head)
 	}
-	ex.sent = true
-	// Bytes that the upstream sent right behind its head are the tunnel's.
-	c.out = append(out, ex.upConn.Buffered()...)
 	x.Answer.Status = 101
+	// Bytes that the upstream sent right behind its head are the tunnel's.
+	c.out = append(c.out, ex.upConn.Buffered()...)
 	if c.flush() == nil {
-		// The tunnel keeps its plan and lets the snapshot go.
-		c.using.Store(nil)
+		ex.detach()
 		ex.tunnel(t.readTimeout)
 	}
+	ex.broken = true
 	ex.dropUpstream()
 }
 
-// tunnel copies until one side ends or nothing moves for idle.
+// detach lets go of the configuration: a tunnel outlives many.
+func (ex *exchange) detach() {
+	c, x := ex.conn, ex.conn.x
+	c.waiting.Store(0)
+	c.holdInstances(ex.snapshot)
+	ex.snapshot, ex.service = nil, nil
+	ex.route, ex.match, ex.input = nil, router.Result{}, router.Input{}
+	x.People = &directory{}
+}
+
+// tunnel copies until one side ends or nothing moves either way for idle. A
+// side that ends is told to the other one by a half-close, and then the other
+// direction has the same time to end.
 func (ex *exchange) tunnel(idle time.Duration) {
 	c, conn := ex.conn, ex.upConn
 	if len(c.pending) > 0 {
-		_ = conn.SetWriteDeadline(time.Now().Add(idle))
+		conn.ArmWrite(time.Now(), idle)
 		if _, err := conn.Write(c.pending); err != nil {
 			return
 		}
 		c.pending = nil
 	}
+	tunnel := &tunnel{idle: idle}
 	up := make(chan struct{})
 	c.engine.background.Add(1)
 	go func() {
 		defer c.engine.background.Done()
 		defer close(up)
-		pipe(conn, c.nc, idle)
-		_ = conn.SetReadDeadline(time.Now())
+		if _, err := tunnel.pipe(conn.Conn, c.nc); err != nil {
+			conn.Abort()
+		}
 	}()
-	c.x.Answer.Size += pipe(c.nc, conn, idle)
-	_ = c.nc.SetReadDeadline(time.Now())
+	sent, err := tunnel.pipe(c.nc, conn.Conn)
+	c.x.Answer.Size += sent
+	if err != nil {
+		_ = c.socket.Close()
+	}
 	<-up
 	ex.readDone = true
 }
 
-// pipe copies src to dst until src ends, an error, or idle without a byte.
-func pipe(dst, src net.Conn, idle time.Duration) (total int64) {
+// tunnel is what the two directions share.
+type tunnel struct {
+	idle time.Duration
+	// moved is when a byte last went either way, in nanoseconds.
+	moved atomic.Int64
+}
+
+// pipe copies src to dst until src ends, an error, or the tunnel idles. At the
+// end of src it closes dst's other half.
+func (t *tunnel) pipe(dst, src net.Conn) (total int64, err error) {
 	buf := getBodyBuffer()
 	defer putBodyBuffer(buf)
+	deadline := time.Now().Add(t.idle)
 	for {
-		_ = src.SetReadDeadline(time.Now().Add(idle))
+		_ = src.SetReadDeadline(deadline)
 		n, err := src.Read(buf)
+		now := time.Now()
 		if n > 0 {
-			_ = dst.SetWriteDeadline(time.Now().Add(idle))
+			t.moved.Store(now.UnixNano())
+			_ = dst.SetWriteDeadline(now.Add(t.idle))
 			written, werr := dst.Write(buf[:n])
 			total += int64(written)
 			if werr != nil {
-				return total
+				return total, werr
 			}
 		}
-		if err != nil {
-			if err == io.EOF {
-				if half, ok := dst.(interface{ CloseWrite() error }); ok {
-					_ = half.CloseWrite()
-				}
-			}
-			return total
+		deadline = time.Unix(0, t.moved.Load()).Add(t.idle)
+		switch {
+		case err == nil:
+		case isTimeout(err) && deadline.After(now):
+			// The other direction is alive.
+		case errors.Is(err, io.EOF):
+			return total, closeWrite(dst)
+		default:
+			return total, err
 		}
 	}
+}
+
+func closeWrite(c net.Conn) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return io.EOF
 }

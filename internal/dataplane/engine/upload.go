@@ -4,64 +4,83 @@ package engine
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/upstream"
 )
 
+// errStopped ends an upload whose answer is over.
+var errStopped = errors.New("engine: upload stopped")
+
 // upload streams the part of a request body that was not read ahead, while the
 // exchange's goroutine already waits for the answer: an upstream may answer
-// before it has read everything.
+// before it has read everything. Until done is closed it owns the client's
+// read side, the body's decoder and the upstream's write side.
 type upload struct {
 	ex      *exchange
 	conn    *upstream.Conn
 	chunked bool
 	timeout time.Duration
 
-	done chan struct{}
+	stopping atomic.Bool
+	done     chan struct{}
 	// Set before done is closed.
 	fromClient   error
 	fromUpstream error
 }
 
+// startUpload begins to stream the body to the upstream.
+func (ex *exchange) startUpload(t *target, chunked bool) {
+	ex.uploading = &upload{ex: ex, conn: ex.upConn, chunked: chunked, timeout: t.writeTimeout, done: make(chan struct{})}
+	ex.conn.engine.background.Add(1)
+	go ex.uploading.run()
+}
+
 func (u *upload) run() {
 	defer u.ex.conn.engine.background.Done()
 	defer close(u.done)
+	u.fromClient, u.fromUpstream = u.copy()
+	switch {
+	case u.fromClient == nil && u.fromUpstream == nil:
+		u.ex.awaitDeparture()
+	case u.fromClient != nil || isTimeout(u.fromUpstream):
+		// No answer will come: the goroutine that waits for it is woken.
+		u.conn.Abort()
+	}
+}
+
+func (u *upload) copy() (fromClient, fromUpstream error) {
 	var frame []byte
 	for {
 		data, err := u.ex.nextBody()
 		if err != nil {
-			u.fromClient = err
-			// Wake the goroutine that waits for an answer: none will come.
-			_ = u.conn.SetReadDeadline(time.Now())
-			return
+			return err, nil
 		}
 		last := u.ex.readDone
-		out := data
 		if u.chunked {
 			frame = http1.AppendChunk(frame[:0], data)
 			if last {
 				frame = http1.AppendLastChunk(frame, u.ex.decoder.Trailers())
 			}
-			out = frame
+			data = frame
 		}
-		_ = u.conn.SetWriteDeadline(time.Now().Add(u.timeout))
-		if _, err := u.conn.Write(out); err != nil {
-			u.fromUpstream = err
-			if isTimeout(err) {
-				_ = u.conn.SetReadDeadline(time.Now())
-			}
-			return
+		u.conn.ArmWrite(time.Now(), u.timeout)
+		if u.stopping.Load() {
+			return errStopped, nil
+		}
+		if _, err := u.conn.Write(data); err != nil {
+			return nil, err
 		}
 		if last {
-			return
+			return nil, nil
 		}
 	}
 }
 
-// stop ends an upload whose answer is complete and waits for it. It reports
-// whether the whole body had been sent.
+// stop ends an upload, if it still runs, and waits for it. It reports whether
+// the whole body had been sent; otherwise the upstream connection is closed.
 func (u *upload) stop() (complete bool) {
 	if u == nil {
 		return true
@@ -69,31 +88,28 @@ func (u *upload) stop() (complete bool) {
 	select {
 	case <-u.done:
 	default:
-		_ = u.ex.conn.nc.SetReadDeadline(time.Now())
-		u.ex.conn.readDeadline = time.Time{}
-		_ = u.conn.SetWriteDeadline(time.Now())
+		// Whoever arms a deadline afterwards looks at stopping before it waits.
+		u.stopping.Store(true)
+		c := u.ex.conn
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+		u.conn.Abort()
 		<-u.done
+		c.readDeadline = time.Time{}
 	}
 	return u.fromClient == nil && u.fromUpstream == nil
 }
 
-// clientFailure returns why the client's body could not be read, after the
-// exchange gave up on the answer.
+// clientFailure stops the upload and returns why the client's body could not
+// be read, nil if that is not what went wrong.
 func (u *upload) clientFailure() error {
 	if u == nil {
 		return nil
 	}
-	select {
-	case <-u.done:
-		var bad *http1.Error
-		if errors.As(u.fromClient, &bad) || u.fromClient != nil && !isTimeout(u.fromClient) {
-			return u.fromClient
-		}
-		return nil
-	default:
-		u.stop()
+	u.stop()
+	if errors.Is(u.fromClient, errStopped) || u.stopping.Load() && isTimeout(u.fromClient) {
 		return nil
 	}
+	return u.fromClient
 }
 
 // upstreamFailure returns why the body could not be sent, if that is so.

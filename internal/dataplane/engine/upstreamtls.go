@@ -8,55 +8,56 @@ import (
 	"encoding/hex"
 	"fmt"
 
-	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/entity"
-	"github.com/kong/kong-istio-gateway/internal/plugin"
 )
 
+// clientSessions bounds the TLS sessions that are kept for resumption.
+const clientSessions = 256
+
+// unverifiedTLS is how upstreams are spoken to where nothing is configured, as
+// Kong does: encrypted, without a look at the certificate.
+func unverifiedTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, //nolint:gosec // Kong's default: tls_verify is off
+		ClientSessionCache: tls.NewLRUClientSessionCache(clientSessions),
+	}
+}
+
 // clientTLS returns the TLS settings for a service and an id that is equal for
-// equal settings, so that connections are shared only between these.
-func clientTLS(s *entity.Service, in *snapshot) (*tls.Config, string, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.TLSVerify == nil || !*s.TLSVerify}
+// equal settings, so that connections are shared only between these. The error
+// is about field.
+func clientTLS(s *entity.Service, in *snapshot) (config *tls.Config, id, field string, err error) {
+	config = unverifiedTLS()
+	config.InsecureSkipVerify = s.TLSVerify == nil || !*s.TLSVerify
 	digest := sha256.New()
 	fmt.Fprintf(digest, "verify=%t\n", !config.InsecureSkipVerify)
 	if s.ClientCertificate != nil {
 		cert := in.certs.Certificate(s.ClientCertificate.ID)
 		if cert == nil {
-			return nil, "", fmt.Errorf("client_certificate: no usable certificate with id %s", s.ClientCertificate.ID)
+			return nil, "", "client_certificate", fmt.Errorf("no usable certificate with id %s", s.ClientCertificate.ID)
 		}
 		config.Certificates = []tls.Certificate{*cert}
-		digest.Write(cert.Certificate[0])
+		for _, der := range cert.Certificate {
+			fmt.Fprintf(digest, "certificate=%x\n", der)
+		}
 	}
 	if len(s.CACertificates) > 0 {
-		pool, err := in.cas.Pool(s.CACertificates)
-		if err != nil {
-			return nil, "", err
+		if config.RootCAs, err = in.cas.Pool(s.CACertificates); err != nil {
+			return nil, "", "ca_certificates", err
 		}
-		config.RootCAs = pool
-		fmt.Fprintf(digest, "cas=%v\n", s.CACertificates)
+		for _, ca := range s.CACertificates {
+			fmt.Fprintf(digest, "ca=%q\n", caText(in.set, ca))
+		}
 	}
-	return config, hex.EncodeToString(digest.Sum(nil)[:8]), nil
+	return config, hex.EncodeToString(digest.Sum(nil)[:8]), "", nil
 }
 
-// chosenTarget is the target of a request that a plugin directed elsewhere.
-func (e *Engine) chosenTarget(u *plugin.Upstream, s *service) *target {
-	t := &target{engine: e, retries: 5, connectTimeout: defaultTimeout, writeTimeout: defaultTimeout, readTimeout: defaultTimeout}
-	if s != nil {
-		*t = s.target
-	}
-	t.scheme = u.Scheme
-	t.upstream = nil
-	t.balancer = balancer.Single(e.peerStates, u.Host, u.Port, e.options.Resolve)
-	if u.Scheme == "https" && t.tls == nil {
-		t.tls, t.tlsID = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}, "plugin"
-	}
-	if t.tls != nil && (u.SNI != "" || u.TLSVerify != nil) {
-		t.tls = t.tls.Clone()
-		t.tls.ServerName = u.SNI
-		if u.TLSVerify != nil {
-			t.tls.InsecureSkipVerify = !*u.TLSVerify
+func caText(set *entity.Set, id entity.ID) string {
+	for _, ca := range set.CACertificates {
+		if ca.ID == id {
+			return ca.Cert
 		}
-		t.tlsID += fmt.Sprintf("/verify=%t", !t.tls.InsecureSkipVerify)
 	}
-	return t
+	return ""
 }

@@ -155,7 +155,7 @@ func ofMedia(media string) Type {
 		return HTML
 	case strings.EqualFold(media, "application/xml"):
 		return XML
-	case len(media) > 5 && strings.EqualFold(media[:5], "text/"):
+	case strings.EqualFold(media, "text/plain"), media == "text/*":
 		return Plain
 	default:
 		return JSON

@@ -25,7 +25,8 @@ type Exchange struct {
 	MatchedRoute    *entity.Route
 	MatchedService  *entity.Service
 	People          plugin.Directory
-	// MatchCaptures yields the regex captures on demand, nil without any.
+	// MatchCaptures yields the regex captures on demand, nil without any. It
+	// survives Reset.
 	MatchCaptures func() []plugin.Capture
 
 	// RequestBody is the body when BodyComplete, or a plugin's replacement.
@@ -33,9 +34,8 @@ type Exchange struct {
 	BodyComplete bool
 	BodyReplaced bool
 
-	parent context.Context
-	ctx    context.Context
-	cancel context.CancelFunc
+	life *Lifetime
+	guard
 
 	identity plugin.Identity
 	values   []any
@@ -45,74 +45,61 @@ type Exchange struct {
 	reply    plugin.Reply
 }
 
-// NewExchange returns an Exchange whose contexts descend from parent.
-func NewExchange(parent context.Context) *Exchange {
-	return &Exchange{parent: parent, values: make([]any, plugin.SlotCount())}
+// NewExchange returns an Exchange whose context is that of life.
+func NewExchange(life *Lifetime) *Exchange {
+	return &Exchange{life: life, values: make([]any, plugin.SlotCount())}
 }
 
 // Reset forgets everything of the last request and keeps the memory.
 func (x *Exchange) Reset() {
-	if x.cancel != nil {
-		x.cancel()
-	}
 	clear(x.values)
 	clear(x.picked)
 	*x = Exchange{
-		parent:        x.parent,
+		life:          x.life,
 		RequestHeader: x.RequestHeader,
+		MatchCaptures: x.MatchCaptures,
 		Attempts:      x.Attempts[:0],
 		values:        x.values,
 		picked:        x.picked[:0],
 	}
 }
 
-// Cancel ends the context that plugins may be waiting on.
-func (x *Exchange) Cancel() {
-	if x.cancel != nil {
-		x.cancel()
-	}
-}
-
-// Context implements plugin.Exchange. It is made on first use, so that
-// exchanges without a waiting plugin pay nothing for it.
-func (x *Exchange) Context() context.Context {
-	if x.ctx == nil {
-		x.ctx, x.cancel = context.WithCancel(x.parent)
-	}
-	return x.ctx
-}
+// Context implements plugin.Exchange.
+func (x *Exchange) Context() context.Context { x.use(); return x.life.Context() }
 
 // Keep implements plugin.Exchange.
 func (x *Exchange) Keep(view string) string { return strings.Clone(view) }
 
 // Client implements plugin.Exchange.
-func (x *Exchange) Client() *plugin.Client { return &x.ClientFacts }
+func (x *Exchange) Client() *plugin.Client { x.use(); return &x.ClientFacts }
 
 // Request implements plugin.Exchange.
-func (x *Exchange) Request() *plugin.Request { return &x.RequestFacts }
+func (x *Exchange) Request() *plugin.Request { x.use(); return &x.RequestFacts }
 
 // Header implements plugin.Exchange.
-func (x *Exchange) Header() plugin.Header { return x.RequestHeader }
+func (x *Exchange) Header() plugin.Header { x.use(); return x.RequestHeader }
 
 // Upstream implements plugin.Exchange.
-func (x *Exchange) Upstream() *plugin.Upstream { return &x.UpstreamRequest }
+func (x *Exchange) Upstream() *plugin.Upstream { x.use(); return &x.UpstreamRequest }
 
 // Body implements plugin.Exchange.
-func (x *Exchange) Body() ([]byte, bool) { return x.RequestBody, x.BodyComplete }
+func (x *Exchange) Body() ([]byte, bool) { x.use(); return x.RequestBody, x.BodyComplete }
 
 // SetBody implements plugin.Exchange.
 func (x *Exchange) SetBody(body []byte) {
+	x.use()
 	x.RequestBody, x.BodyComplete, x.BodyReplaced = body, true, true
 }
 
 // Route implements plugin.Exchange.
-func (x *Exchange) Route() *entity.Route { return x.MatchedRoute }
+func (x *Exchange) Route() *entity.Route { x.use(); return x.MatchedRoute }
 
 // Service implements plugin.Exchange.
-func (x *Exchange) Service() *entity.Service { return x.MatchedService }
+func (x *Exchange) Service() *entity.Service { x.use(); return x.MatchedService }
 
 // Captures implements plugin.Exchange.
 func (x *Exchange) Captures() []plugin.Capture {
+	x.use()
 	if x.MatchCaptures == nil {
 		return nil
 	}
@@ -120,41 +107,42 @@ func (x *Exchange) Captures() []plugin.Capture {
 }
 
 // Identity implements plugin.Exchange.
-func (x *Exchange) Identity() plugin.Identity { return x.identity }
+func (x *Exchange) Identity() plugin.Identity { x.use(); return x.identity }
 
 // Authenticate implements plugin.Exchange.
-func (x *Exchange) Authenticate(id plugin.Identity) { x.identity = id }
+func (x *Exchange) Authenticate(id plugin.Identity) { x.use(); x.identity = id }
 
 // Directory implements plugin.Exchange.
-func (x *Exchange) Directory() plugin.Directory { return x.People }
+func (x *Exchange) Directory() plugin.Directory { x.use(); return x.People }
 
 // Exit implements plugin.Exchange.
 func (x *Exchange) Exit(r plugin.Reply) {
+	x.use()
 	if !x.exited {
 		x.exited, x.reply = true, r
 	}
 }
 
 // Exited implements plugin.Exchange.
-func (x *Exchange) Exited() bool { return x.exited }
+func (x *Exchange) Exited() bool { x.use(); return x.exited }
 
 // Reply returns the answer given through Exit.
 func (x *Exchange) Reply() *plugin.Reply { return &x.reply }
 
 // Response implements plugin.Exchange.
-func (x *Exchange) Response() *plugin.Response { return &x.Answer }
+func (x *Exchange) Response() *plugin.Response { x.use(); return &x.Answer }
 
 // Value implements plugin.Exchange.
-func (x *Exchange) Value(s plugin.Slot) any { return x.values[s] }
+func (x *Exchange) Value(s plugin.Slot) any { x.use(); return x.values[s] }
 
 // SetValue implements plugin.Exchange.
-func (x *Exchange) SetValue(s plugin.Slot, v any) { x.values[s] = v }
+func (x *Exchange) SetValue(s plugin.Slot, v any) { x.use(); x.values[s] = v }
 
 // Marks implements plugin.Exchange.
-func (x *Exchange) Marks() *plugin.Marks { return &x.Times }
+func (x *Exchange) Marks() *plugin.Marks { x.use(); return &x.Times }
 
 // Tries implements plugin.Exchange.
-func (x *Exchange) Tries() []plugin.Try { return x.Attempts }
+func (x *Exchange) Tries() []plugin.Try { x.use(); return x.Attempts }
 
 // ID implements plugin.Exchange.
-func (x *Exchange) ID() string { return x.RequestID }
+func (x *Exchange) ID() string { x.use(); return x.RequestID }

@@ -3,7 +3,9 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
+	"math"
 
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
@@ -43,44 +45,66 @@ type Catalog struct {
 	host          plugin.Host
 }
 
-// NewCatalog returns a catalog of the given registrations. It panics when two
+// NewCatalog returns a catalog of the given registrations. It fails when two
 // share a name: that is a mistake of the build.
-func NewCatalog(host plugin.Host, schemas entity.SchemaSet, registrations ...plugin.Registration) *Catalog {
+func NewCatalog(host plugin.Host, schemas entity.SchemaSet, registrations ...plugin.Registration) (*Catalog, error) {
 	c := &Catalog{registrations: map[string]plugin.Registration{}, schemas: schemas, host: host}
 	for _, r := range registrations {
 		if _, twice := c.registrations[r.Name]; twice {
-			panic("pipeline: plugin registered twice: " + r.Name)
+			return nil, fmt.Errorf("pipeline: plugin %q is registered twice", r.Name)
 		}
 		c.registrations[r.Name] = r
 	}
-	return c
+	return c, nil
 }
 
 // Configure returns the instance for p: previous when its content is that of
-// p, else a new one.
+// p, else a new one. With a Rejection it returns an instance that answers 500,
+// because what the plugin was to guard must not be served without it.
 func (c *Catalog) Configure(p *entity.Plugin, previous *Instance) (*Instance, *Rejection) {
-	reject := func(field, reason string) *Rejection {
-		return &Rejection{Key: entity.KeyOf(p), Name: p.Name, Field: field, Reason: reason}
+	registration, known := c.registrations[p.Name]
+	reject := func(field, reason string) (*Instance, *Rejection) {
+		broken := &Instance{Plugin: p, Priority: registration.Priority, Phases: &plugin.Phases{Access: refuse}}
+		if !known {
+			broken.Priority = math.MaxInt
+		}
+		return broken, &Rejection{Key: entity.KeyOf(p), Name: p.Name, Field: field, Reason: reason}
 	}
 	hash, err := entity.HashEntity(p)
 	if err != nil {
-		return nil, reject("config", err.Error())
+		return reject("config", err.Error())
 	}
 	if previous != nil && previous.hash == hash {
 		return previous, nil
 	}
-	registration, ok := c.registrations[p.Name]
-	if !ok {
-		return nil, reject("name", "plugin is not part of this gateway; remove it or use a version that has it")
+	if !known {
+		return reject("name", "plugin is not part of this gateway; remove it or use a version that has it")
 	}
 	complete, err := entity.Complete(p, c.schemas)
 	if err != nil {
-		return nil, reject("config", err.Error())
+		return reject("config", err.Error())
 	}
 	values := complete.(*entity.Plugin).Config
-	phases, err := registration.Configure(plugin.Config{Plugin: p, Values: values, Host: c.host})
+	phases, err := configure(registration, plugin.Config{Plugin: p, Values: values, Host: c.host})
 	if err != nil {
-		return nil, reject("config", err.Error())
+		return reject("config", err.Error())
 	}
 	return &Instance{Plugin: p, Priority: registration.Priority, Phases: phases, hash: hash}, nil
+}
+
+// refuse answers for a plugin that could not be configured.
+func refuse(x plugin.Exchange) { x.Exit(failed) }
+
+// configure makes a panic of a plugin's Configure cost the plugin only.
+func configure(r plugin.Registration, c plugin.Config) (phases *plugin.Phases, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			phases, err = nil, fmt.Errorf("the plugin broke while it was configured: %v", v)
+		}
+	}()
+	phases, err = r.Configure(c)
+	if err == nil && phases == nil {
+		err = errors.New("the plugin returned no phases")
+	}
+	return phases, err
 }

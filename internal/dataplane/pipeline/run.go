@@ -85,6 +85,20 @@ func (x *Exchange) collect(in *Instance) {
 	}
 }
 
+// Picked returns the instances that take part in the exchange. The slice is
+// valid until the next exchange.
+func (x *Exchange) Picked() []*Instance { return x.picked }
+
+// Logs reports whether a picked instance has a log phase.
+func (x *Exchange) Logs() bool {
+	for _, in := range x.picked {
+		if in.Phases.Log != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // Buffered reports whether a picked instance has a response phase.
 func (x *Exchange) Buffered() bool {
 	for _, in := range x.picked {

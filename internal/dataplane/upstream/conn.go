@@ -16,7 +16,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Conn is a connection to an upstream. It is used by one goroutine at a time.
+// ErrFull is returned by Fill when the buffer has no room: the head of the
+// answer is larger than it may be.
+var ErrFull = errors.New("upstream: the answer's head does not fit the buffer")
+
+// deadlineSlack is how much later than asked a deadline may strike. Setting one
+// for every read costs more than the parse.
+const deadlineSlack = time.Second
+
+// Conn is a connection to an upstream. One goroutine reads it, and one writes
+// it; Close may be called by any.
 type Conn struct {
 	net.Conn
 	// Buf is the read buffer: Buf[R:W] was read and not yet consumed.
@@ -26,38 +35,46 @@ type Conn struct {
 	Remote netip.AddrPort
 
 	raw        syscall.RawConn
-	overTLS    bool
-	opened     time.Time
 	idleSince  time.Time
 	generation uint64
 	requests   int
 	pool       *Pool
+	// kept is where the part of Buf ends that Fill must not move or overwrite.
+	kept int
+
+	readDeadline  time.Time // of the goroutine that reads
+	writeDeadline time.Time // of the goroutine that writes
 
 	probe     func(fd uintptr) bool
 	probeSeen int
 	probeErr  error
 }
 
-func newConn(c net.Conn, raw syscall.RawConn, remote netip.AddrPort, p *Pool, now time.Time) *Conn {
-	conn := &Conn{Conn: c, raw: raw, Remote: remote, pool: p, opened: now, generation: p.generation.Load()}
-	_, conn.overTLS = c.(*tls.Conn)
+func newConn(c net.Conn, raw syscall.RawConn, remote netip.AddrPort, p *Pool, generation uint64) *Conn {
+	conn := &Conn{Conn: c, raw: raw, Remote: remote, pool: p, generation: generation}
 	conn.probe = conn.peek
 	return conn
 }
 
+// Use gives the connection a buffer to read into.
+func (c *Conn) Use(buf []byte) { c.Buf, c.R, c.W, c.kept = buf, 0, 0, 0 }
+
+// Keep makes what was consumed so far stay where it is until the next Use:
+// views of it stay valid while more is read.
+func (c *Conn) Keep() { c.kept = c.R }
+
 // Fill reads more bytes behind Buf[R:W], making room first. It returns io.EOF
-// as the underlying connection does.
+// as the underlying connection does, and ErrFull without room.
 func (c *Conn) Fill() error {
 	if c.R == c.W {
-		c.R, c.W = 0, 0
+		c.R, c.W = c.kept, c.kept
 	}
 	if c.W == len(c.Buf) {
-		if c.R > 0 {
-			copy(c.Buf, c.Buf[c.R:c.W])
-			c.R, c.W = 0, c.W-c.R
-		} else {
-			return errFull
+		if c.R == c.kept {
+			return ErrFull
 		}
+		n := copy(c.Buf[c.kept:], c.Buf[c.R:c.W])
+		c.R, c.W = c.kept, c.kept+n
 	}
 	n, err := c.Read(c.Buf[c.W:])
 	c.W += n
@@ -67,16 +84,42 @@ func (c *Conn) Fill() error {
 	return err
 }
 
-var errFull = errors.New("upstream: the answer's head does not fit the buffer")
-
 // Buffered returns the bytes that were read and not consumed.
 func (c *Conn) Buffered() []byte { return c.Buf[c.R:c.W] }
 
 // Consume marks n buffered bytes as used.
 func (c *Conn) Consume(n int) { c.R += n }
 
+// Received reports whether anything was read since Use.
+func (c *Conn) Received() bool { return c.W > 0 }
+
 // Reused reports whether the connection served a request before.
 func (c *Conn) Reused() bool { return c.requests > 0 }
+
+// ArmRead bounds the reads that follow by d from now, or a little more.
+func (c *Conn) ArmRead(now time.Time, d time.Duration) {
+	if !stands(c.readDeadline, now, d) {
+		c.readDeadline = now.Add(d + slackOf(d))
+		_ = c.SetReadDeadline(c.readDeadline)
+	}
+}
+
+// ArmWrite bounds the writes that follow by d from now, or a little more.
+func (c *Conn) ArmWrite(now time.Time, d time.Duration) {
+	if !stands(c.writeDeadline, now, d) {
+		c.writeDeadline = now.Add(d + slackOf(d))
+		_ = c.SetWriteDeadline(c.writeDeadline)
+	}
+}
+
+func slackOf(d time.Duration) time.Duration { return min(deadlineSlack, d/8) }
+
+// stands reports whether a deadline need not be moved to bound what follows by
+// d from now.
+func stands(deadline, now time.Time, d time.Duration) bool {
+	late := deadline.Sub(now.Add(d))
+	return late >= 0 && late <= slackOf(d)
+}
 
 // peek looks at the socket without waiting and without taking bytes.
 func (c *Conn) peek(fd uintptr) bool {
@@ -87,19 +130,36 @@ func (c *Conn) peek(fd uintptr) bool {
 }
 
 // alive reports whether an idle connection can carry a request: the peer has
-// neither closed it nor sent anything unasked.
+// neither closed it nor sent anything. What may come unasked over TLS once the
+// first answer was read is an alert, which is the end as well.
 func (c *Conn) alive() bool {
 	if c.R != c.W {
 		return false
 	}
 	c.probeSeen, c.probeErr = 0, nil
-	if err := c.raw.Read(c.probe); err != nil {
-		return false
+	err := c.raw.Read(c.probe)
+	if err != nil && isExpired(err) {
+		// The deadline of the last answer has passed meanwhile.
+		c.readDeadline = time.Time{}
+		if c.SetReadDeadline(time.Time{}) != nil {
+			return false
+		}
+		err = c.raw.Read(c.probe)
 	}
-	if c.probeErr != nil {
-		return errors.Is(c.probeErr, unix.EAGAIN)
+	return err == nil && errors.Is(c.probeErr, unix.EAGAIN)
+}
+
+func isExpired(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
+}
+
+// Abort closes the connection under the feet of who uses it. Unlike Close it
+// never waits for the peer.
+func (c *Conn) Abort() {
+	if t, ok := c.Conn.(*tls.Conn); ok {
+		_ = t.NetConn().Close()
+		return
 	}
-	// Over TLS, session tickets may wait unread; over plaintext bytes that
-	// nobody asked for belong to no answer.
-	return c.overTLS && c.probeSeen > 0
+	_ = c.Close()
 }

@@ -45,27 +45,27 @@ type Pool struct {
 	tls    *tls.Config
 	dialer Dialer
 	limits Limits
-	now    func() time.Time
 
 	// generation rises when connections opened earlier must not be used again.
 	generation atomic.Uint64
-	mu         sync.Mutex
-	idle       []*Conn
-	closed     bool
-	users      int
+	// forgotten is set when the pool is no longer among its Pools: connections
+	// that come back are closed.
+	forgotten atomic.Bool
+	// used is set by every request and cleared by every sweep.
+	used atomic.Bool
+	mu   sync.Mutex
+	idle []*Conn
 }
 
-// Get returns an idle connection, or opens one. reused tells which. The
-// deadline of ctx bounds connecting and the TLS handshake.
-func (p *Pool) Get(ctx context.Context) (c *Conn, err error) {
-	if c := p.Reuse(); c != nil {
-		return c, nil
+// Forgotten reports whether the pool is no longer kept, so that another one
+// should be asked for.
+func (p *Pool) Forgotten() bool { return p.forgotten.Load() }
+
+// Reuse returns an idle connection that is alive now, nil if there is none.
+func (p *Pool) Reuse(now time.Time) *Conn {
+	if !p.used.Load() {
+		p.used.Store(true)
 	}
-	return p.Open(ctx)
-}
-
-// Reuse returns an idle connection that is alive, nil if there is none.
-func (p *Pool) Reuse() *Conn {
 	for {
 		p.mu.Lock()
 		n := len(p.idle)
@@ -77,15 +77,17 @@ func (p *Pool) Reuse() *Conn {
 		p.idle[n-1] = nil
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
-		if p.usable(c) && c.alive() {
+		if p.usable(c, now) && c.alive() {
 			return c
 		}
 		_ = c.Close()
 	}
 }
 
-// Open opens a new connection.
+// Open opens a new connection. The deadline of ctx bounds connecting and the
+// TLS handshake; a failed handshake is a *HandshakeError.
 func (p *Pool) Open(ctx context.Context) (*Conn, error) {
+	generation := p.generation.Load()
 	nc, err := p.dialer.DialContext(ctx, "tcp", p.key.Address.String())
 	if err != nil {
 		return nil, err
@@ -108,7 +110,7 @@ func (p *Pool) Open(ctx context.Context) (*Conn, error) {
 		}
 		nc = secured
 	}
-	return newConn(nc, raw, p.key.Address, p, p.now()), nil
+	return newConn(nc, raw, p.key.Address, p, generation), nil
 }
 
 // HandshakeError is a failed TLS handshake with an upstream.
@@ -126,31 +128,29 @@ func (e *HandshakeError) Error() string {
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
 // Put gives a connection back after an answer was read to its end.
-func (c *Conn) Put() {
+func (c *Conn) Put(now time.Time) {
 	p := c.pool
 	c.requests++
-	c.idleSince = p.now()
-	if c.R == c.W {
-		c.R, c.W = 0, 0
-	}
-	if !p.usable(c) || p.limits.Requests > 0 && c.requests >= p.limits.Requests {
+	c.idleSince = now
+	c.Buf = nil
+	if c.R != c.W || !p.usable(c, now) || p.limits.Requests > 0 && c.requests >= p.limits.Requests {
 		_ = c.Close()
 		return
 	}
 	p.mu.Lock()
-	full := p.closed || len(p.idle) >= p.limits.Idle
-	if !full {
+	keep := !p.forgotten.Load() && len(p.idle) < p.limits.Idle
+	if keep {
 		p.idle = append(p.idle, c)
 	}
 	p.mu.Unlock()
-	if full {
+	if !keep {
 		_ = c.Close()
 	}
 }
 
-func (p *Pool) usable(c *Conn) bool {
+func (p *Pool) usable(c *Conn, now time.Time) bool {
 	return c.generation == p.generation.Load() &&
-		(p.limits.IdleTimeout <= 0 || p.now().Sub(c.idleSince) < p.limits.IdleTimeout)
+		(p.limits.IdleTimeout <= 0 || now.Sub(c.idleSince) < p.limits.IdleTimeout)
 }
 
 // retire makes connections opened until now unfit for reuse and closes the
@@ -178,4 +178,13 @@ func (p *Pool) closeIdle(which func(*Conn) bool) {
 	for _, c := range gone {
 		_ = c.Close()
 	}
+}
+
+// forget ends the pool: idle connections are closed, busy ones when they are
+// given back.
+func (p *Pool) forget() {
+	p.mu.Lock()
+	p.forgotten.Store(true)
+	p.mu.Unlock()
+	p.closeIdle(func(*Conn) bool { return true })
 }

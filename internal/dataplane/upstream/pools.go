@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// maxPools bounds how many pools are kept. Server names may come from clients
+// (preserve_host), so that their number is not ours to choose.
+const maxPools = 8192
+
 // Pools holds the pools of a process by key. It outlives configurations. It is
 // safe for concurrent use.
 type Pools struct {
@@ -16,8 +20,9 @@ type Pools struct {
 	limits Limits
 	now    func() time.Time
 
-	mu    sync.RWMutex
-	pools map[Key]*Pool
+	mu     sync.RWMutex
+	pools  map[Key]*Pool
+	closed bool
 }
 
 // NewPools returns an empty set of pools; now is the clock.
@@ -26,7 +31,8 @@ func NewPools(dialer Dialer, limits Limits, now func() time.Time) *Pools {
 }
 
 // Pool returns the pool of a key, made with config on first use. config is nil
-// for plaintext.
+// for plaintext. The server name of the key overrides that of config. Callers
+// that keep a pool ask it whether it is Forgotten.
 func (s *Pools) Pool(key Key, config *tls.Config) *Pool {
 	s.mu.RLock()
 	p := s.pools[key]
@@ -34,12 +40,22 @@ func (s *Pools) Pool(key Key, config *tls.Config) *Pool {
 	if p != nil {
 		return p
 	}
+	if config != nil && config.ServerName != key.ServerName {
+		config = config.Clone()
+		config.ServerName = key.ServerName
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p := s.pools[key]; p != nil {
 		return p
 	}
-	p = &Pool{key: key, tls: config, dialer: s.dialer, limits: s.limits, now: s.now}
+	p = &Pool{key: key, tls: config, dialer: s.dialer, limits: s.limits}
+	p.used.Store(true)
+	if s.closed || len(s.pools) >= maxPools {
+		// Its connections serve one request each.
+		p.forgotten.Store(true)
+		return p
+	}
 	s.pools[key] = p
 	return p
 }
@@ -47,60 +63,70 @@ func (s *Pools) Pool(key Key, config *tls.Config) *Pool {
 // Retire makes all connections to an address that are open now unfit for
 // reuse: idle ones are closed, busy ones when their answer is over.
 func (s *Pools) Retire(address netip.AddrPort) {
-	for _, p := range s.at(address) {
+	for _, p := range s.all(func(k Key) bool { return k.Address == address }) {
 		p.retire()
 	}
 }
 
-func (s *Pools) at(address netip.AddrPort) []*Pool {
+func (s *Pools) all(which func(Key) bool) []*Pool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var found []*Pool
+	found := make([]*Pool, 0, len(s.pools))
 	for key, p := range s.pools {
-		if key.Address == address {
+		if which(key) {
 			found = append(found, p)
 		}
 	}
 	return found
 }
 
-// Sweep closes connections that idled past the limit and forgets pools that
-// hold none. Callers run it from time to time.
+func every(Key) bool { return true }
+
+// Sweep closes connections that idled past the limit, and those that their
+// peer closed, and forgets pools that hold none and were not used since the
+// last sweep. Callers run it from time to time.
 func (s *Pools) Sweep() {
 	now := s.now()
-	s.mu.Lock()
-	all := make([]*Pool, 0, len(s.pools))
-	for _, p := range s.pools {
-		all = append(all, p)
-	}
-	s.mu.Unlock()
-	for _, p := range all {
-		p.closeIdle(func(c *Conn) bool { return now.Sub(c.idleSince) >= p.limits.IdleTimeout })
+	for _, p := range s.all(every) {
+		p.closeIdle(func(c *Conn) bool { return !p.usable(c, now) || !c.alive() })
+		if p.used.Swap(false) {
+			continue
+		}
+		s.mu.Lock()
+		p.mu.Lock()
+		if len(p.idle) == 0 && !p.used.Load() {
+			p.forgotten.Store(true)
+			delete(s.pools, p.key)
+		}
+		p.mu.Unlock()
+		s.mu.Unlock()
 	}
 }
 
 // Close closes all idle connections; connections in use close when given back.
 func (s *Pools) Close() {
+	all := s.all(every)
 	s.mu.Lock()
-	pools := s.pools
-	s.pools = map[Key]*Pool{}
+	s.pools, s.closed = map[Key]*Pool{}, true
 	s.mu.Unlock()
-	for _, p := range pools {
-		p.mu.Lock()
-		p.closed = true
-		p.mu.Unlock()
-		p.closeIdle(func(*Conn) bool { return true })
+	for _, p := range all {
+		p.forget()
 	}
 }
 
 // Idle returns the number of idle connections.
 func (s *Pools) Idle() (n int) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, p := range s.pools {
+	for _, p := range s.all(every) {
 		p.mu.Lock()
 		n += len(p.idle)
 		p.mu.Unlock()
 	}
 	return n
+}
+
+// Len returns the number of pools.
+func (s *Pools) Len() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.pools)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package gateway
 
 import (
 	"context"
@@ -14,16 +14,20 @@ import (
 
 // pluginHost implements plugin.Host.
 type pluginHost struct {
-	dialer *dial.Dialer
-	log    *slog.Logger
+	dialer  *dial.Dialer
+	log     *slog.Logger
+	product string
+
 	mu     sync.Mutex
-	states map[stateKey]any
+	states map[stateKey]*state
 }
 
 type stateKey struct{ plugin, key string }
 
-func newPluginHost(dialer *dial.Dialer, logger *slog.Logger) *pluginHost {
-	return &pluginHost{dialer: dialer, log: logger, states: map[stateKey]any{}}
+// state is made outside the lock of all others: creating one may take time.
+type state struct {
+	once  sync.Once
+	value any
 }
 
 // Dial implements plugin.Host.
@@ -34,14 +38,14 @@ func (h *pluginHost) Dial(ctx context.Context, network, address string) (net.Con
 // State implements plugin.Host.
 func (h *pluginHost) State(plugin, key string, create func() any) any {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	k := stateKey{plugin, key}
-	v, ok := h.states[k]
-	if !ok {
-		v = create()
-		h.states[k] = v
+	s := h.states[stateKey{plugin, key}]
+	if s == nil {
+		s = &state{}
+		h.states[stateKey{plugin, key}] = s
 	}
-	return v
+	h.mu.Unlock()
+	s.once.Do(func() { s.value = create() })
+	return s.value
 }
 
 // Logger implements plugin.Host.
@@ -51,4 +55,4 @@ func (h *pluginHost) Logger(plugin string) *slog.Logger { return h.log.With("plu
 func (h *pluginHost) Now() time.Time { return time.Now() }
 
 // Product implements plugin.Host.
-func (h *pluginHost) Product() string { return product() }
+func (h *pluginHost) Product() string { return h.product }

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "time"
+
+const (
+	lingerTotal = 30 * time.Second
+	lingerIdle  = 5 * time.Second
+	// lingerDrain replaces both while the process waits to end.
+	lingerDrain = time.Second
+)
+
+// linger closes the connection so that the client can read the answer: bytes
+// that it is still sending are discarded for a while, because a reset would
+// make its kernel forget what it has not read (nginx's lingering_close).
+func (c *conn) linger() {
+	if c.ex.broken || c.departed.Load() || c.engine.closing.Load() {
+		return
+	}
+	if c.ex.bodyDone() && !c.req.KeepAlive && len(c.pending) == 0 && !c.plain {
+		// The client asked for the end and has nothing left to send.
+		return
+	}
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	if c.nc != c.socket {
+		_ = c.socket.CloseWrite()
+	}
+	total, idle := lingerTotal, lingerIdle
+	if c.engine.draining.Load() {
+		total, idle = lingerDrain, lingerDrain
+	}
+	if c.bodyBuf == nil {
+		c.bodyBuf = getBodyBuffer()
+	}
+	for now, end := time.Now(), time.Now().Add(total); now.Before(end); now = time.Now() {
+		_ = c.socket.SetReadDeadline(now.Add(min(idle, end.Sub(now))))
+		if _, err := c.socket.Read(c.bodyBuf); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+const (
+	// acceptPause is the wait after an accept that failed.
+	acceptPause = 20 * time.Millisecond
+	// acceptGrace is how long a listener that is to be closed still accepts:
+	// connections in the kernel's queue were promised service.
+	acceptGrace = 50 * time.Millisecond
+	// closeGrace is how long Drain waits for goroutines whose connections it
+	// cut: only a plugin that ignores its context takes longer.
+	closeGrace = 2 * time.Second
+)
+
+// Listen opens the sockets of specs and serves them until Drain. TLS listeners
+// take their certificates from the running configuration. It is called once.
+func (e *Engine) Listen(ctx context.Context, specs []ListenSpec) error {
+	opened := make([]*net.TCPListener, 0, len(specs))
+	for i := range specs {
+		l, err := listen(ctx, specs[i].Address)
+		if err != nil {
+			for _, o := range opened {
+				_ = o.Close()
+			}
+			return fmt.Errorf("proxy_listen %s: %w", specs[i].Address, err)
+		}
+		opened = append(opened, l)
+	}
+	e.listenersMu.Lock()
+	e.listeners = opened
+	e.listenersMu.Unlock()
+	for i, l := range opened {
+		e.accepting.Add(1)
+		go e.accept(l, &specs[i])
+	}
+	e.background.Add(2)
+	go e.sweep()
+	go e.watch()
+	return nil
+}
+
+// Addresses returns where the engine listens, in the order of the specs.
+func (e *Engine) Addresses() []net.Addr {
+	e.listenersMu.Lock()
+	defer e.listenersMu.Unlock()
+	out := make([]net.Addr, 0, len(e.listeners))
+	for _, l := range e.listeners {
+		out = append(out, l.Addr())
+	}
+	return out
+}
+
+func (e *Engine) accept(l *net.TCPListener, spec *ListenSpec) {
+	defer e.accepting.Done()
+	for {
+		socket, err := l.AcceptTCP()
+		switch {
+		case err == nil:
+			e.start(socket, spec)
+		case errors.Is(err, net.ErrClosed) || isTimeout(err):
+			return
+		default:
+			// Out of descriptors or memory: connections wait in the kernel's
+			// queue until some of ours are closed.
+			e.log.Error("accept failed", "listener", spec.Address, "error", err)
+			select {
+			case <-time.After(acceptPause):
+			case <-e.context.Done():
+				return
+			}
+		}
+	}
+}
+
+func (e *Engine) start(socket *net.TCPConn, spec *ListenSpec) {
+	c, err := newConn(e, spec, socket)
+	if err != nil || !e.conns.add(c) {
+		_ = socket.Close()
+		return
+	}
+	e.serving.Add(1)
+	go func() {
+		defer e.serving.Done()
+		c.serve()
+	}()
+}
+
+// sweep looks after idle upstream connections.
+func (e *Engine) sweep() {
+	defer e.background.Done()
+	tick := time.NewTicker(sweepInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			e.pools.Sweep()
+		case <-e.context.Done():
+			return
+		}
+	}
+}
+
+// AnnounceDrain makes answers close their connection while new ones are still
+// accepted: the time a load balancer needs to notice.
+func (e *Engine) AnnounceDrain() { e.draining.Store(true) }
+
+// Drain stops accepting, lets requests under way finish and closes idle
+// connections. It returns when all are closed or ctx ends; then what is left
+// is cut off, and the error is that of ctx. Answers sent from now on close
+// their connection. It is called once.
+func (e *Engine) Drain(ctx context.Context) error {
+	e.draining.Store(true)
+	e.conns.each((*conn).closeSoon)
+	e.stopAccepting()
+	e.http2.end()
+	done := make(chan struct{})
+	go func() {
+		e.serving.Wait()
+		close(done)
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	e.closing.Store(true)
+	e.shutdown()
+	e.conns.closeAll()
+	select {
+	case <-done:
+		e.background.Wait()
+		e.retiring.flush()
+	case <-time.After(closeGrace):
+		// Instances of plugins that hang are not closed: they are in use.
+		e.log.Error("requests do not end", "connections", e.Connections())
+	}
+	e.pools.Close()
+	return err
+}
+
+// stopAccepting empties the kernel's queues and closes the listeners.
+func (e *Engine) stopAccepting() {
+	e.listenersMu.Lock()
+	defer e.listenersMu.Unlock()
+	for _, l := range e.listeners {
+		_ = l.SetDeadline(time.Now().Add(acceptGrace))
+	}
+	e.accepting.Wait()
+	for _, l := range e.listeners {
+		_ = l.Close()
+	}
+}

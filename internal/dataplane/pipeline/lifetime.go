@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"context"
+	"sync"
+)
+
+// Lifetime is the context of one exchange after another on a connection. The
+// context is made on first use, so that exchanges in which nobody waits pay
+// nothing for it. It is safe for concurrent use: who notices that the client
+// left is not the goroutine that serves it.
+type Lifetime struct {
+	parent context.Context //nolint:containedctx // descending from it is what a Lifetime is for
+
+	mu     sync.Mutex
+	ctx    context.Context //nolint:containedctx // the context of the exchange under way
+	cancel context.CancelFunc
+}
+
+// NewLifetime returns a Lifetime whose contexts descend from parent.
+func NewLifetime(parent context.Context) *Lifetime {
+	return &Lifetime{parent: parent}
+}
+
+// Context returns the context of the exchange under way.
+func (l *Lifetime) Context() context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ctx == nil {
+		l.ctx, l.cancel = context.WithCancel(l.parent)
+	}
+	return l.ctx
+}
+
+// Cancel ends the exchange under way: its context, asked for before or after,
+// is over.
+func (l *Lifetime) Cancel() {
+	l.Context()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cancel()
+}
+
+// End ends the context of the exchange if there is one, and makes ready for
+// the next exchange.
+func (l *Lifetime) End() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cancel != nil {
+		l.cancel()
+	}
+	l.ctx, l.cancel = nil, nil
+}
