@@ -29,13 +29,16 @@ type Client struct {
 
 	// Used by Load and Run only.
 	replica   *replica
-	rejected  []configsync.Rejection
 	startOver bool // hold nothing in the next Hello: a delta did not lead where it should
 	lastErr   string
 	disk      chan Update // newest update for the copy on disk
 
-	mu    sync.Mutex
-	state State
+	late chan struct{} // Reject was called
+
+	mu          sync.Mutex
+	state       State
+	rejected    []configsync.Rejection // by the data plane
+	undecodable []configsync.Rejection // by this client
 }
 
 // State is what a client knows about itself, for status and metrics.
@@ -59,7 +62,7 @@ func New(c Config) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
-		config: c, host: host, port: port, log: c.Logger, replica: newReplica(), disk: make(chan Update, 1),
+		config: c, host: host, port: port, log: c.Logger, replica: newReplica(), disk: make(chan Update, 1), late: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -107,14 +110,29 @@ func (c *Client) Load(ctx context.Context) (bool, error) {
 // handOn gives an update to the data plane.
 func (c *Client) handOn(ctx context.Context, u Update) {
 	if u.changes() {
-		c.rejected = append(c.config.Apply(ctx, u), c.replica.rejections()...)
+		rejected := c.config.Apply(ctx, u)
+		c.update(func(*State) { c.rejected, c.undecodable = rejected, c.replica.rejections() })
 	}
 	c.update(func(s *State) {
-		s.Applied, s.Position, s.Hash, s.Rejected = true, u.Position, u.Hash, len(c.rejected)
+		s.Applied, s.Position, s.Hash, s.Rejected = true, u.Position, u.Hash, len(c.rejected)+len(c.undecodable)
 		if u.changes() {
 			s.LastChange = time.Now()
 		}
 	})
+}
+
+// Reject tells the manager what is left out of the configuration that was
+// applied last, when that changed after Apply returned. It is safe for
+// concurrent use.
+func (c *Client) Reject(all []configsync.Rejection) {
+	c.update(func(s *State) {
+		c.rejected = all
+		s.Rejected = len(c.rejected) + len(c.undecodable)
+	})
+	select {
+	case c.late <- struct{}{}:
+	default: // one is due already, and will say this too
+	}
 }
 
 // Run follows the stream until ctx ends; its error is then that of ctx.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +38,7 @@ func (c *Client) converse(ctx context.Context, address string) (served bool, err
 	// one the stream is refused, and receiving says why.
 	if header, err := stream.Header(); err == nil && header != nil {
 		c.connected(address)
+		wg.Go(func() { c.acknowledgeLate(ctx, out) })
 		if c.config.Report != nil {
 			wg.Go(func() { c.report(ctx, out) })
 		}
@@ -124,11 +126,33 @@ func (c *Client) take(ctx context.Context, parts []*wire.Delta) (*wire.Ack, erro
 		}
 		c.disk <- u
 	}
+	return c.acknowledgement(), nil
+}
+
+// acknowledgement says what was applied last, and what of it was left out.
+func (c *Client) acknowledgement() *wire.Ack {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := slices.Concat(c.rejected, c.undecodable)
 	return &wire.Ack{
-		Position: wire.EncodePosition(u.Position), SnapshotHash: wire.EncodeHash(u.Hash),
-		Rejected:      wire.EncodeRejections(c.rejected[:min(len(c.rejected), maxRejections)]),
-		RejectedTotal: uint32(len(c.rejected)),
-	}, nil
+		Position: wire.EncodePosition(c.state.Position), SnapshotHash: wire.EncodeHash(c.state.Hash),
+		Rejected:      wire.EncodeRejections(all[:min(len(all), maxRejections)]),
+		RejectedTotal: uint32(len(all)),
+	}
+}
+
+// acknowledgeLate sends another acknowledgement each time Reject was called.
+func (c *Client) acknowledgeLate(ctx context.Context, out *sender) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.late:
+		}
+		if out.send(&wire.FromProxy{Message: &wire.FromProxy_Ack{Ack: c.acknowledgement()}}) != nil {
+			return // the receiving side notices and says why
+		}
+	}
 }
 
 // maxRejections bounds what an Ack lists; more are only counted.

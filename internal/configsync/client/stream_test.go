@@ -353,3 +353,24 @@ func TestSlowProxyGetsTheNewest(t *testing.T) {
 		t.Fatalf("the slow proxy applied %d updates", n)
 	}
 }
+
+// TestLateRejection: what is found out after Apply returned reaches the
+// manager without another delta.
+func TestLateRejection(t *testing.T) {
+	w := newWorld(t)
+	m := w.lead("10.0.0.1")
+	p := w.run(w.proxy(nil))
+	m.publish(t, snapshot(t, 1, 1, "good=/"))
+	m.programmed(t, 1)
+	key := entity.Key{Kind: entity.KindRoute, ID: "late"}
+	p.Reject([]configsync.Rejection{{Key: key, Name: "n", Field: "service", Reason: "no such service"}})
+	eventually(t, "the late rejection", func() bool {
+		f := m.Facts(edge)
+		return f.Programmed == 1 && len(f.Rejections) == 1 && f.Rejections[0].Key == key
+	})
+	p.Reject(nil)
+	eventually(t, "no rejection", func() bool { return len(m.Facts(edge).Rejections) == 0 })
+	if n := p.count(); n != 1 {
+		t.Fatalf("%d updates, want the first only", n)
+	}
+}

@@ -163,8 +163,13 @@ func TestAcksThatDoNotFit(t *testing.T) {
 		}
 	}
 	m.must(t, one)
-	if m.ack(one.Position, one.Records.Hash(), nil, 0) == nil {
-		t.Error("a second ack")
+	// A second ack of what it holds brings rejections that were found later.
+	late := []configsync.Rejection{{Reason: "found later"}}
+	if err := m.ack(one.Position, one.Records.Hash(), late, 1); err != nil || m.rejectedTotal != 1 {
+		t.Errorf("a second ack: %v, %d rejected", err, m.rejectedTotal)
+	}
+	if m.ack(one.Position, two.Records.Hash(), nil, 0) == nil {
+		t.Error("a second ack with another hash")
 	}
 }
 

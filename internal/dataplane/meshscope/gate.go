@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,8 +33,9 @@ type Options struct {
 	// Listeners asks the sidecar which addresses it has listeners for; nil
 	// without a sidecar, when every address may be used at once.
 	Listeners func(context.Context) (map[netip.AddrPort]bool, error)
-	// Apply makes a configuration the running one.
-	Apply func(*entity.Set)
+	// Apply makes a configuration the running one. later says that it comes
+	// after Gate.Apply returned, because what waited may be served now.
+	Apply func(set *entity.Set, later bool)
 	// Retire makes older connections to an address unfit for reuse.
 	Retire func(netip.AddrPort)
 	// Wait bounds how long an address is waited for (default 5 s), Poll is the
@@ -51,6 +53,7 @@ type Gate struct {
 	next    *entity.Set
 	applied *entity.Set
 	started bool
+	settled bool
 	scope   func(netip.AddrPort) (Scope, bool)
 	hashes  map[netip.AddrPort]string
 	// ready are the addresses that may be used, overdue those that are used
@@ -90,11 +93,14 @@ func New(o Options) *Gate {
 // Apply takes a configuration with the scope of its addresses. What may be
 // served is served when it returns; the rest follows by itself.
 func (g *Gate) Apply(ctx context.Context, set *entity.Set, scope func(netip.AddrPort) (Scope, bool)) {
-	listeners := g.ask(ctx)
+	var listeners map[netip.AddrPort]bool
+	if g.mustAsk(set, scope) {
+		listeners = g.ask(ctx)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.next, g.scope = set, scope
-	g.settle(listeners, time.Now())
+	g.settle(listeners, time.Now(), false)
 	if len(g.waiting) > 0 && !g.polling {
 		g.polling = true
 		g.done.Add(1)
@@ -113,11 +119,13 @@ func (g *Gate) Pending() []Pending {
 	return out
 }
 
-// Settled reports whether a configuration was applied and nothing of it waits.
+// Settled reports whether everything of a first configuration came into
+// service. It never goes back: what is added later waits by itself, and what
+// served before goes on.
 func (g *Gate) Settled() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.started && len(g.waiting) == 0
+	return g.settled
 }
 
 // Close ends waiting. Nothing is applied afterwards.
@@ -126,12 +134,24 @@ func (g *Gate) Close() {
 	g.done.Wait()
 }
 
+// mustAsk reports whether a configuration names addresses whose listeners have
+// not been seen. A sidecar that does not answer must not slow down the changes
+// that do not depend on it.
+func (g *Gate) mustAsk(set *entity.Set, scope func(netip.AddrPort) (Scope, bool)) bool {
+	if g.options.Listeners == nil {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.ContainsFunc(Addresses(set), func(a netip.AddrPort) bool {
+		_, covered := scope(a)
+		return covered && !g.ready[a]
+	})
+}
+
 func (g *Gate) ask(ctx context.Context) map[netip.AddrPort]bool {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if g.options.Listeners == nil {
-		return nil
-	}
 	listeners, err := g.options.Listeners(ctx)
 	if err != nil {
 		g.options.Logger.Debug("sidecar does not say its listeners", "error", err)
@@ -155,7 +175,7 @@ func (g *Gate) poll() {
 		}
 		listeners := g.ask(ctx)
 		g.mu.Lock()
-		g.settle(listeners, time.Now())
+		g.settle(listeners, time.Now(), true)
 		if len(g.waiting) == 0 && len(g.overdue) == 0 {
 			g.polling = false
 			g.mu.Unlock()
@@ -172,7 +192,7 @@ func (g *Gate) poll() {
 }
 
 // settle decides for every address and applies what may be served.
-func (g *Gate) settle(listeners map[netip.AddrPort]bool, now time.Time) {
+func (g *Gate) settle(listeners map[netip.AddrPort]bool, now time.Time, later bool) {
 	addresses := Addresses(g.next)
 	named := make(map[netip.AddrPort]bool, len(addresses))
 	for _, a := range addresses {
@@ -195,13 +215,21 @@ func (g *Gate) settle(listeners map[netip.AddrPort]bool, now time.Time) {
 	}
 	served := Hold(g.applied, g.next, func(a netip.AddrPort) bool { return !g.ready[a] && named[a] })
 	if !g.started || !sameRouting(g.applied, served) {
-		g.options.Apply(served)
+		g.options.Apply(served, later)
 		g.applied, g.started = served, true
 	}
+	g.settled = g.settled || len(g.waiting) == 0
 }
 
 func (g *Gate) settleAddress(a netip.AddrPort, listening bool, now time.Time) {
-	scope, _ := g.scope(a)
+	scope, covered := g.scope(a)
+	if !covered {
+		// Not an address that the sidecar has a listener of its own for: the
+		// pods of a headless Service, or something outside the mesh.
+		g.ready[a] = true
+		delete(g.waiting, a)
+		return
+	}
 	if scope.Held && !g.ready[a] {
 		g.waiting[a] = now
 		return

@@ -30,7 +30,7 @@ func Hold(applied, next *entity.Set, waits func(netip.AddrPort) bool) *entity.Se
 			out.Routes = append(out.Routes, r)
 			continue
 		}
-		if old := h.applied.routes[r.ID]; old != nil && !h.blockedRoute(h.applied, old) {
+		if old := h.applied.routes[r.ID]; old != nil && !h.blockedRoute(h.applied, old) && !h.waitsFor(old) {
 			out.Routes = append(out.Routes, old)
 			h.restore(&out, old, extra)
 		}
@@ -167,6 +167,15 @@ func (h *holder) blockedRoute(in indexed, r *entity.Route) bool {
 	}
 	u := in.upstreams[s.Host]
 	return u != nil && h.blocked[u.ID]
+}
+
+// waitsFor reports whether an old route would go to an address that waits.
+func (h *holder) waitsFor(old *entity.Route) bool {
+	if old.Service == nil || h.applied.services[old.Service.ID] == nil {
+		return false
+	}
+	u := h.applied.upstreams[h.applied.services[old.Service.ID].Host]
+	return u != nil && h.anyWaits(h.applied.targets[u.ID])
 }
 
 // restore adds what an old route refers to and the new set no longer holds.
