@@ -107,7 +107,8 @@ type Listener struct {
 type ListenerTLS struct {
 	// defaultCertificate names the Secret, of type kubernetes.io/tls and in the gateway's
 	// namespace, whose certificate is shown when no certificate matches the client's SNI.
-	// Without it the proxy shows a self-signed one, as Kong does.
+	// Without it the proxy shows a self-signed one, as Kong does. Declared but not acted on yet: a
+	// gateway that sets it is not accepted.
 	// +optional
 	DefaultCertificate *SecretReference `json:"defaultCertificate,omitempty"`
 }

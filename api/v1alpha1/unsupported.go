@@ -35,6 +35,8 @@ func Unsupported(spec *KongIstioGatewaySpec) []FieldProblem {
 			refuse(true, fmt.Sprintf("spec.listeners[%d].protocol", i),
 				fmt.Sprintf("protocol %s of listener %s is not served: use HTTP or HTTPS, or remove the listener", listener.Protocol, listener.Name))
 		}
+		refuse(listener.TLS != nil && listener.TLS.DefaultCertificate != nil, fmt.Sprintf("spec.listeners[%d].tls.defaultCertificate", i),
+			"remove it, and name the Secret with its hosts in spec.tls of an Ingress")
 	}
 	refuse(spec.Deployment.Autoscaling != nil, "spec.deployment.autoscaling",
 		"remove it and set spec.deployment.replicas")
