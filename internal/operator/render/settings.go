@@ -92,6 +92,9 @@ func environment(in Input) []corev1.EnvVar {
 	if len(p.TrustedIPs) > 0 {
 		env = append(env, corev1.EnvVar{Name: "KONG_TRUSTED_IPS", Value: join(p.TrustedIPs)})
 	}
+	if maps := portMaps(in.Spec.Listeners); maps != "" {
+		env = append(env, corev1.EnvVar{Name: "KONG_PORT_MAPS", Value: maps})
+	}
 	return append(env,
 		corev1.EnvVar{Name: "KONG_REAL_IP_HEADER", Value: p.RealIPHeader},
 		corev1.EnvVar{Name: "KONG_REAL_IP_RECURSIVE", Value: onOff(p.RealIPRecursive)},
@@ -104,6 +107,18 @@ func environment(in Input) []corev1.EnvVar {
 		},
 		corev1.EnvVar{Name: "KONG_PROXY_ACCESS_LOG", Value: accessLog(in.Spec.Observability.AccessLog)},
 	)
+}
+
+// portMaps tells the proxy the ports that clients use, which X-Forwarded-Port must name (Kong: port_maps). External and
+// Mesh ports alike are reached through the Service.
+func portMaps(listeners []v1alpha1.Listener) string {
+	var out []string
+	for _, l := range listeners {
+		if l.Transport() == corev1.ProtocolTCP && l.Port != l.TargetPort() {
+			out = append(out, fmt.Sprintf("%d:%d", l.Port, l.TargetPort()))
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 func headers(h []v1alpha1.ResponseHeader) string {
