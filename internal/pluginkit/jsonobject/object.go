@@ -8,6 +8,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+
+	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 )
 
 // Object is a JSON object with its members in their order.
@@ -126,9 +128,6 @@ func (o *Object) Encode() []byte {
 
 // String returns s as a JSON string.
 func String(s string) json.RawMessage {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(s) // a string can always be encoded
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	data, _ := schema.EncodeJSON(s) // a string can always be encoded
+	return data
 }

@@ -3,10 +3,8 @@
 package logformat
 
 import (
-	"bytes"
-	"encoding/json"
-
 	"github.com/kong/kong-istio-gateway/internal/entity"
+	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 )
 
@@ -78,21 +76,17 @@ func (f *Formatter) render(e entity.Entity) []byte {
 }
 
 func decodeObject(data []byte) map[string]any {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	var out map[string]any
-	if decoder.Decode(&out) != nil {
+	object, err := schema.DecodeObject(data)
+	if err != nil {
 		return map[string]any{}
 	}
-	return out
+	return object
 }
 
 func encodeObject(v map[string]any) []byte {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if encoder.Encode(v) != nil {
+	data, err := schema.EncodeJSON(v)
+	if err != nil {
 		return []byte("{}")
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return data
 }

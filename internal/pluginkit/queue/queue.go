@@ -195,7 +195,7 @@ func (q *Queue) deliver(batch [][]byte) {
 			return
 		}
 		q.log.Warn("could not send entries: trying again", "entries", len(batch), "error", err)
-		time.Sleep(min(pause, left))
+		<-time.After(min(pause, left))
 		pause = min(2*pause, seconds(q.config.MaxRetryDelay))
 	}
 }

@@ -6,6 +6,7 @@ package cors
 
 import (
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -60,7 +61,7 @@ func (a *answer) set(name, value string) {
 func (c *config) access(x plugin.Exchange) {
 	h := x.Header()
 	origin := h.Get("Origin")
-	if c.PreflightContinue || x.Request().Method != "OPTIONS" || origin == "" || h.Get("Access-Control-Request-Method") == "" {
+	if c.PreflightContinue || x.Request().Method != http.MethodOptions || origin == "" || h.Get("Access-Control-Request-Method") == "" {
 		return
 	}
 	var a answer

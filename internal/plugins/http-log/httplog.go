@@ -10,7 +10,6 @@ package httplog
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"sync"
 
@@ -56,12 +55,16 @@ func configure(c plugin.Config) (*plugin.Phases, error) {
 		return nil, errors.New("custom_fields_by_lua: this gateway runs no Lua; remove the field")
 	}
 	conf.adoptLegacy()
+	key, err := conf.key()
+	if err != nil {
+		return nil, err
+	}
 	sender, err := newSender(conf, c.Host)
 	if err != nil {
 		return nil, err
 	}
 	l := &logger{format: logformat.New(c.Host.Now()), buffers: sync.Pool{New: func() any { return new([]byte) }}}
-	l.queue = queue.Open(c.Host, name, conf.key(), func() *queue.Queue {
+	l.queue = queue.Open(c.Host, name, key, func() *queue.Queue {
 		return queue.New(conf.Queue, c.Host.Logger(name), sender.send)
 	})
 	return &plugin.Phases{Log: l.log, Close: func() {
@@ -82,13 +85,10 @@ func (c *config) adoptLegacy() {
 }
 
 // key stands for the config: instances with the same key share a queue.
-func (c *config) key() string {
-	data, err := json.Marshal(c)
-	if err != nil {
-		panic(err) // strings, numbers and maps of them can always be marshalled
-	}
+func (c *config) key() (string, error) {
+	data, err := schema.EncodeJSON(c)
 	digest := sha256.Sum256(data)
-	return hex.EncodeToString(digest[:])
+	return hex.EncodeToString(digest[:]), err
 }
 
 func (l *logger) log(x plugin.Exchange) {

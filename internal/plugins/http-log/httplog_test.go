@@ -77,7 +77,7 @@ func TestOneRecordIsAnObject(t *testing.T) {
 	})
 	request(p, "/a")
 	r := await(t, got)
-	if r.request.Method != "PUT" || r.request.URL.String() != "/log?token=1" {
+	if r.request.Method != http.MethodPut || r.request.URL.String() != "/log?token=1" {
 		t.Errorf("%s %s", r.request.Method, r.request.URL)
 	}
 	if user, password, _ := r.request.BasicAuth(); user != "us@er" || password != "pa:ss" {

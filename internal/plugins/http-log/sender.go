@@ -59,7 +59,7 @@ func newSender(c *config, host plugin.Host) (*sender, error) {
 		IdleConnTimeout: time.Duration(c.Keepalive * float64(time.Millisecond)),
 		// Kong does not verify the certificates of log servers, which are often
 		// self-signed; a config that works there has to work here.
-		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, //nolint:gosec
+		TLSClientConfig:    &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}, //nolint:gosec // see above
 		DisableCompression: true,
 	}
 	s.client = &http.Client{

@@ -6,8 +6,8 @@
 package jwt
 
 import (
-	"encoding/json"
 	"log/slog"
+	"net/http"
 	"strings"
 
 	"github.com/kong/kong-istio-gateway/internal/entity"
@@ -56,7 +56,7 @@ func configure(c plugin.Config) (*plugin.Phases, error) {
 }
 
 func (c *config) access(x plugin.Exchange) {
-	if !c.RunOnPreflight && x.Request().Method == "OPTIONS" {
+	if !c.RunOnPreflight && x.Request().Method == http.MethodOptions {
 		return
 	}
 	auth.Run(x, c.Anonymous, c.log, c.check)
@@ -169,12 +169,10 @@ func (c *config) refuse(message string) *plugin.Reply {
 
 // refuse returns a 401 with an object as its body, as Kong's jwt plugin does.
 func refuse(body map[string]string, challenge string) *plugin.Reply {
-	data, err := json.Marshal(body)
+	data, err := schema.EncodeJSON(body)
 	if err != nil {
-		panic(err) // strings can always be marshalled
+		return &auth.Unexpected
 	}
-	// What json.Marshal escapes for HTML only is left as it is.
-	data = []byte(strings.NewReplacer(`\u0026`, "&", `\u003c`, "<", `\u003e`, ">").Replace(string(data)))
 	return &plugin.Reply{Status: 401, Body: data, Header: []plugin.Field{
 		{Name: "Content-Type", Value: "application/json; charset=utf-8"},
 		{Name: "WWW-Authenticate", Value: challenge},

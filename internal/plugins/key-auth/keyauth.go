@@ -6,6 +6,7 @@ package keyauth
 
 import (
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
@@ -54,7 +55,7 @@ func configure(c plugin.Config) (*plugin.Phases, error) {
 }
 
 func (c *config) access(x plugin.Exchange) {
-	if !c.RunOnPreflight && x.Request().Method == "OPTIONS" {
+	if !c.RunOnPreflight && x.Request().Method == http.MethodOptions {
 		return
 	}
 	auth.Run(x, c.Anonymous, c.log, c.check)

@@ -10,6 +10,7 @@ package proxycache
 import (
 	"encoding/hex"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -214,7 +215,7 @@ func (p *cache) listed(r *plugin.Response) bool {
 // begin starts an entry with the header of the answer. The body of an answer
 // to HEAD is not there, so that it is not stored.
 func (p *cache) begin(x plugin.Exchange, t *transaction, ttl time.Duration) {
-	if x.Request().Method == "HEAD" {
+	if x.Request().Method == http.MethodHead {
 		t.capture = false
 		return
 	}

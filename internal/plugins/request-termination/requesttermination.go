@@ -127,6 +127,7 @@ func echo(x plugin.Exchange, message string) []byte {
 		"request": map[string]any{
 			"scheme": r.Scheme, "host": r.Host, "port": x.Client().Local.Port(), "method": r.Method,
 			"path": r.Path, "raw_query": r.Query, "query": arguments(r.Query), "headers": headers, "raw_body": string(body),
+			"uri_captures": captures(x.Captures()),
 		},
 	}
 	if route := x.Route(); route != nil {
@@ -136,6 +137,19 @@ func echo(x plugin.Exchange, message string) []byte {
 		out["matched_service"] = service
 	}
 	return encode(out)
+}
+
+// captures tells the groups of the route's path without a name from the others.
+func captures(groups []plugin.Capture) map[string]any {
+	named, unnamed := map[string]string{}, []string{}
+	for _, g := range groups {
+		if g.Name == "" {
+			unnamed = append(unnamed, strings.Clone(g.Value))
+		} else {
+			named[g.Name] = strings.Clone(g.Value)
+		}
+	}
+	return map[string]any{"named": named, "unnamed": unnamed}
 }
 
 func arguments(query string) map[string]any {

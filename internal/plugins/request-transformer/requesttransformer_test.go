@@ -3,6 +3,7 @@
 package requesttransformer
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -136,7 +137,7 @@ func TestLineAndTemplates(t *testing.T) {
 		"add":    m{"headers": list("X-Out:$(headers['x-in'])-$(query_params.q)"), "querystring": list("r:$(query_params.q)")},
 	}, "POST", "/old?q=1", "f=2", "X-In", "v", "Content-Type", "application/x-www-form-urlencoded")
 	u := x.UpstreamRequest
-	if u.Method != "GET" || u.Path != "/new%20path/one%3F" || u.Query != "f=2&r=1" || x.RequestHeader.Get("X-Out") != "v-1" {
+	if u.Method != http.MethodGet || u.Path != "/new%20path/one%3F" || u.Query != "f=2&r=1" || x.RequestHeader.Get("X-Out") != "v-1" {
 		t.Errorf("%+v %v", u, x.RequestHeader.Map())
 	}
 }
