@@ -340,6 +340,7 @@ func TestHTTP2Trailers(t *testing.T) {
 func TestHTTP2LargeBodies(t *testing.T) {
 	const size = 64 << 20
 	g := h2Start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
 		_, _ = io.Copy(w, r.Body)
 	}), nil)
 	for way, base := range g.h2Bases() {
@@ -564,6 +565,7 @@ func TestHTTP2Reset(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}
 		arrived <- struct{}{}
+		_, _ = io.Copy(io.Discard, r.Body) // only then net/http notices that its client left
 		<-r.Context().Done()
 		left <- struct{}{}
 	}), nil)
