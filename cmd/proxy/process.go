@@ -145,7 +145,6 @@ func (p *process) run(ctx, hurry context.Context) error {
 // while longer, then requests under way are finished. ctx, when it ends, cuts
 // that short.
 func (p *process) drain(ctx context.Context) {
-	p.status.Drain()
 	p.engine.AnnounceDrain()
 	p.log.Info("draining", "delay", p.options.drainDelay, "timeout", p.options.drainTimeout)
 	if p.options.drainDelay > 0 {
@@ -154,6 +153,9 @@ func (p *process) drain(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
+	// Not before: a pod that is being deleted has left the ready endpoints, and
+	// while there are no others, kube-proxy goes on using one that is serving.
+	p.status.Drain()
 	ctx, cancel := context.WithTimeout(ctx, p.options.drainTimeout)
 	defer cancel()
 	if err := p.engine.Drain(ctx); err != nil {

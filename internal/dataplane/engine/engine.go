@@ -117,6 +117,9 @@ func New(options Options) (*Engine, error) {
 		return nil, err
 	}
 	e.limits.Body = options.Settings.ClientMaxBodySize
+	if b := options.Settings.LargeClientHeaderBuffers; b.Size > 0 {
+		e.limits.RequestLine, e.limits.HeaderLine, e.limits.HeadBytes = b.Size, b.Size, b.Number*b.Size
+	}
 	e.trustedLimits = e.limits
 	e.trustedLimits.Untrusted = false
 	e.context, e.shutdown = context.WithCancel(context.Background())

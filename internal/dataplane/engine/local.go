@@ -97,7 +97,7 @@ func (ex *exchange) addLocalHeaders(source plugin.Source) {
 	h := &ex.local
 	if ex.tried || source == plugin.SourceUpstream {
 		ex.addProxyHeaders(h)
-	} else if set.LatencyTokens {
+	} else if set.ResponseLatency {
 		h.SetID(http1.HeaderXKongResponseLatency, ex.decimal(now.Sub(x.Times.Start).Milliseconds()))
 	}
 	if set.ServerToken {

@@ -226,6 +226,7 @@ func (ex *exchange) finishAnswer(err error) {
 	}
 	// What was sent cannot be taken back: only closing tells the client that
 	// the answer is incomplete.
+	_ = ex.conn.flush()
 	ex.conn.keep, ex.broken = false, true
 	ex.dropUpstream()
 }
@@ -287,7 +288,7 @@ func (ex *exchange) addProxyHeaders(h *http1.Header) {
 			h.ReplaceID(http1.HeaderXKongUpstreamStatus, ex.decimal(int64(s)))
 		}
 	}
-	if set.LatencyTokens {
+	if set.UpstreamLatency || set.ProxyLatency {
 		received := x.Times.FirstByte
 		if received.IsZero() {
 			received = time.Now()
@@ -296,8 +297,12 @@ func (ex *exchange) addProxyHeaders(h *http1.Header) {
 		if sent.IsZero() {
 			sent = received
 		}
-		h.ReplaceID(http1.HeaderXKongUpstreamLatency, ex.decimal(received.Sub(sent).Milliseconds()))
-		h.ReplaceID(http1.HeaderXKongProxyLatency, ex.decimal(sent.Sub(x.Times.Start).Milliseconds()))
+		if set.UpstreamLatency {
+			h.ReplaceID(http1.HeaderXKongUpstreamLatency, ex.decimal(received.Sub(sent).Milliseconds()))
+		}
+		if set.ProxyLatency {
+			h.ReplaceID(http1.HeaderXKongProxyLatency, ex.decimal(sent.Sub(x.Times.Start).Milliseconds()))
+		}
 	}
 	if set.ViaToken {
 		via := c.engine.via

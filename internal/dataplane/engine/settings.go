@@ -35,6 +35,9 @@ type Settings struct {
 	// ClientBodyBufferSize is how much of a request body is read before an
 	// upstream connection is opened, in bytes.
 	ClientBodyBufferSize int
+	// LargeClientHeaderBuffers bounds a request's head: one line to Size bytes,
+	// all of it to Number times as many.
+	LargeClientHeaderBuffers HeaderBuffers
 	// UpstreamKeepalivePoolSize bounds idle connections per target.
 	UpstreamKeepalivePoolSize int
 	// UpstreamKeepaliveMaxRequests retires a connection after so many requests.
@@ -51,31 +54,42 @@ type Settings struct {
 	KeepaliveTimeout    time.Duration
 	// KeepaliveRequests closes a client connection after so many requests.
 	KeepaliveRequests int
-	// RouterFlavor is traditional, traditional_compatible or expressions.
-	RouterFlavor string
 	// SSLProtocols names the TLS policy: modern, intermediate or old.
 	SSLCipherSuite string
 	// PortMaps maps a listener's port to the port that clients see.
 	PortMaps map[uint16]uint16
 }
 
+// HeaderBuffers is the value of nginx_http_large_client_header_buffers.
+type HeaderBuffers struct {
+	Number int
+	Size   int // bytes
+}
+
 // HeaderSet is the value of the settings headers and headers_upstream.
 type HeaderSet struct {
-	ServerToken    bool
-	ViaToken       bool
-	LatencyTokens  bool
-	UpstreamStatus bool
-	RequestID      bool
+	ServerToken     bool
+	ViaToken        bool
+	UpstreamLatency bool
+	ProxyLatency    bool
+	ResponseLatency bool
+	UpstreamStatus  bool
+	RequestID       bool
+}
+
+func (h *HeaderSet) latencyTokens() {
+	h.UpstreamLatency, h.ProxyLatency, h.ResponseLatency = true, true, true
 }
 
 // DefaultSettings returns Kong's defaults.
 func DefaultSettings() Settings {
 	return Settings{
 		RealIPHeader:                 "X-Real-IP",
-		Headers:                      HeaderSet{ServerToken: true, ViaToken: true, LatencyTokens: true, RequestID: true},
+		Headers:                      HeaderSet{ServerToken: true, ViaToken: true, UpstreamLatency: true, ProxyLatency: true, ResponseLatency: true, RequestID: true},
 		HeadersUpstream:              HeaderSet{RequestID: true},
 		ErrorDefaultType:             errorpage.Plain,
 		ClientBodyBufferSize:         8 << 10,
+		LargeClientHeaderBuffers:     HeaderBuffers{Number: 4, Size: 8 << 10},
 		UpstreamKeepalivePoolSize:    512,
 		UpstreamKeepaliveMaxRequests: 10000,
 		UpstreamKeepaliveIdleTimeout: 60 * time.Second,
@@ -84,7 +98,6 @@ func DefaultSettings() Settings {
 		SendTimeout:                  60 * time.Second,
 		KeepaliveTimeout:             75 * time.Second,
 		KeepaliveRequests:            10000,
-		RouterFlavor:                 "traditional",
 		SSLCipherSuite:               "intermediate",
 	}
 }
@@ -116,6 +129,10 @@ var settings = []setting{
 		s.ClientBodyBufferSize = int(n)
 		return err
 	}},
+	{"KONG_NGINX_HTTP_LARGE_CLIENT_HEADER_BUFFERS", func(s *Settings, v string) (err error) {
+		s.LargeClientHeaderBuffers, err = parseHeaderBuffers(v)
+		return err
+	}},
 	{"KONG_UPSTREAM_KEEPALIVE_POOL_SIZE", func(s *Settings, v string) error { return parseCount(v, &s.UpstreamKeepalivePoolSize) }},
 	{"KONG_UPSTREAM_KEEPALIVE_MAX_REQUESTS", func(s *Settings, v string) error { return parseCount(v, &s.UpstreamKeepaliveMaxRequests) }},
 	{"KONG_UPSTREAM_KEEPALIVE_IDLE_TIMEOUT", func(s *Settings, v string) error {
@@ -126,8 +143,10 @@ var settings = []setting{
 	{"KONG_NGINX_HTTP_SEND_TIMEOUT", func(s *Settings, v string) error { return parseSeconds(v, &s.SendTimeout) }},
 	{"KONG_NGINX_HTTP_KEEPALIVE_TIMEOUT", func(s *Settings, v string) error { return parseSeconds(v, &s.KeepaliveTimeout) }},
 	{"KONG_NGINX_HTTP_KEEPALIVE_REQUESTS", func(s *Settings, v string) error { return parseCount(v, &s.KeepaliveRequests) }},
-	{"KONG_ROUTER_FLAVOR", func(s *Settings, v string) error {
-		return parseOneOf(v, &s.RouterFlavor, "traditional", "traditional_compatible")
+	{"KONG_ROUTER_FLAVOR", func(_ *Settings, v string) error {
+		// One matcher serves both; see docs/kong-differences.md.
+		var flavor string
+		return parseOneOf(v, &flavor, "traditional", "traditional_compatible")
 	}},
 	{"KONG_SSL_CIPHER_SUITE", func(s *Settings, v string) error {
 		return parseOneOf(v, &s.SSLCipherSuite, "modern", "intermediate", "old")
@@ -183,13 +202,19 @@ func parseHeaderSet(v string) (HeaderSet, error) {
 		case "server_tokens":
 			h.ServerToken, h.ViaToken = true, true
 		case "latency_tokens":
-			h.LatencyTokens = true
+			h.latencyTokens()
 		case "server":
 			h.ServerToken = true
 		case "via":
 			h.ViaToken = true
-		case "x-kong-proxy-latency", "x-kong-response-latency", "x-kong-upstream-latency":
-			h.LatencyTokens = true
+		case "x-kong-proxy-latency":
+			h.ProxyLatency = true
+		case "x-kong-response-latency":
+			h.ResponseLatency = true
+		case "x-kong-upstream-latency":
+			h.UpstreamLatency = true
+		case "x-kong-admin-latency":
+			// Of Kong's Admin API, which is not served here.
 		case "x-kong-upstream-status":
 			h.UpstreamStatus = true
 		case "x-kong-request-id":
@@ -247,6 +272,20 @@ func parseSize(v string) (int64, error) {
 		return 0, fmt.Errorf("%q is not a size such as 512, 8k or 10m", v)
 	}
 	return n * unit, nil
+}
+
+// parseHeaderBuffers reads nginx's "number size".
+func parseHeaderBuffers(v string) (HeaderBuffers, error) {
+	const largest = 1 << 20 // of one connection's head
+	fields := strings.Fields(v)
+	if len(fields) == 2 {
+		number, err := strconv.Atoi(fields[0])
+		size, sizeErr := parseSize(fields[1])
+		if err == nil && sizeErr == nil && number > 0 && size >= 1<<10 && int64(number)*size <= largest {
+			return HeaderBuffers{Number: number, Size: int(size)}, nil
+		}
+	}
+	return HeaderBuffers{}, fmt.Errorf("%q is not NUMBER SIZE such as \"4 8k\", 1k to 1m in all", v)
 }
 
 // parseSeconds reads a time in seconds, with nginx's units ms, s, m and h.

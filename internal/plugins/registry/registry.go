@@ -23,6 +23,7 @@ import (
 	requesttransformer "github.com/kong/kong-istio-gateway/internal/plugins/request-transformer"
 	responseratelimiting "github.com/kong/kong-istio-gateway/internal/plugins/response-ratelimiting"
 	responsetransformer "github.com/kong/kong-istio-gateway/internal/plugins/response-transformer"
+	"github.com/kong/kong-istio-gateway/internal/plugins/unusable"
 )
 
 // All returns the registration of every plugin, by name.
@@ -45,5 +46,6 @@ func All() []plugin.Registration {
 		requesttransformer.Registration,
 		responseratelimiting.Registration,
 		responsetransformer.Registration,
+		unusable.Registration,
 	}
 }

@@ -23,6 +23,7 @@ import (
 	requesttransformer "github.com/kong/kong-istio-gateway/internal/plugins/request-transformer/schema"
 	responseratelimiting "github.com/kong/kong-istio-gateway/internal/plugins/response-ratelimiting/schema"
 	responsetransformer "github.com/kong/kong-istio-gateway/internal/plugins/response-transformer/schema"
+	unusable "github.com/kong/kong-istio-gateway/internal/plugins/unusable/schema"
 )
 
 var all = func() entity.SchemaSet {
@@ -44,6 +45,7 @@ var all = func() entity.SchemaSet {
 		requesttransformer.Plugin,
 		responseratelimiting.Plugin,
 		responsetransformer.Plugin,
+		unusable.Plugin,
 	)
 	if err != nil {
 		panic(err) //nolint:forbidigo // two schemas of this list collide: a programming error

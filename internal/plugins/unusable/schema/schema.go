@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package schema describes the configuration of the unusable plugin: it has
+// none.
+package schema
+
+import (
+	"github.com/kong/kong-istio-gateway/internal/entity"
+	"github.com/kong/kong-istio-gateway/internal/entity/schema"
+)
+
+// Plugin stands for a plugin that cannot be used.
+var Plugin = entity.PluginSchema{Name: "unusable", Config: schema.NewRecord()}
