@@ -39,6 +39,9 @@ type GatewaySpec struct {
 	IngressClassName string
 	// MeshMode is the mode in force: "sidecar", "ambient" or "none".
 	MeshMode string
+	// ScopeFrozen says that the egress scope is not written at present, because
+	// the gateway is paused: what the scope in force does not cover is held.
+	ScopeFrozen bool
 	// ServiceHost sends the Service's name as Host to backends in the mesh.
 	ServiceHost bool
 	// ClusterDomain is "cluster.local" when empty.
@@ -63,7 +66,7 @@ func (s GatewaySpec) equal(other GatewaySpec) bool {
 	addresses := slices.EqualFunc(s.Addresses, other.Addresses, func(a, b networkingv1.IngressLoadBalancerIngress) bool {
 		return a.IP == b.IP && a.Hostname == b.Hostname
 	})
-	return addresses && s.UID == other.UID && s.MeshMode == other.MeshMode && s.settings() == other.settings()
+	return addresses && s.UID == other.UID && s.MeshMode == other.MeshMode && s.ScopeFrozen == other.ScopeFrozen && s.settings() == other.settings()
 }
 
 // Facts is what the control plane says about one gateway.
@@ -85,18 +88,32 @@ type Publisher interface {
 	Open(ctx context.Context, spec GatewaySpec) ([]fragment.Fragment, error)
 	// Configure tells the gateway's settings.
 	Configure(spec GatewaySpec) error
-	// Apply takes over changed fragments, Scope the upstream addresses with the
-	// hash of the egress entry that covers each. Both take effect with Publish.
+	// Apply takes over changed fragments, Scope how the egress scope covers each
+	// upstream address. Both take effect with Publish.
 	Apply(key types.NamespacedName, changed []fragment.Fragment, removed []fragment.Owner) error
-	Scope(key types.NamespacedName, hashes map[string]string) error
+	Scope(key types.NamespacedName, addresses map[string]configsync.ScopeEntry) error
 	// Publish makes what was applied the newest configuration and returns its
 	// position.
 	Publish(key types.NamespacedName) (configsync.Position, error)
-	// Acknowledged returns the position that all connected proxies have reached,
-	// the zero position without proxies, and what proxies rejected.
-	Acknowledged(key types.NamespacedName) (configsync.Position, []configsync.Rejection)
+	// Fleet returns what the connected proxies say.
+	Fleet(key types.NamespacedName) Fleet
 	// Close forgets a gateway.
 	Close(key types.NamespacedName)
+}
+
+// Fleet is what a gateway's connected proxies say. Lists of texts are sorted
+// and name nothing twice.
+type Fleet struct {
+	// Acknowledged is the position that all of them have reached, the zero
+	// position without proxies.
+	Acknowledged configsync.Position
+	// Rejected is what any of them leaves out.
+	Rejected []configsync.Rejection
+	// ScopePending are upstream addresses ("ip:port") that any of them uses
+	// although its sidecar has no listener for them.
+	ScopePending []string
+	// Errors are current troubles of any of them.
+	Errors []string
 }
 
 // Config is what a ControlPlane needs.
@@ -151,13 +168,17 @@ type gatewayState struct {
 	position  configsync.Position // of what was published last
 	fragments map[fragment.Owner]fragment.Fragment
 	egress    map[string]string
+	scopeTold bool // egress is what SetEgress told
 	rescope   bool // the egress scope may have changed
 
 	states   map[fragment.Owner]*objectState
 	awaiting []fragment.Owner // not yet known to be applied, oldest first
 	acked    configsync.Position
 	rejected []fragment.Problem
-	reported map[fragment.Problem]struct{}
+	fleet    Fleet
+	// uncovered are the problems of the egress scope that were told last.
+	uncovered []fragment.Problem
+	reported  map[fragment.Problem]struct{}
 }
 
 // New returns a control plane for a scheme that holds the kinds of Scheme.
@@ -221,8 +242,8 @@ func (c *ControlPlane) removeLocked(key types.NamespacedName) {
 func (c *ControlPlane) SetEgress(key types.NamespacedName, hashes map[string]string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if g := c.gateways[key]; g != nil && !maps.Equal(g.egress, hashes) {
-		g.egress, g.rescope = maps.Clone(hashes), true
+	if g := c.gateways[key]; g != nil && (!g.scopeTold || !maps.Equal(g.egress, hashes)) {
+		g.egress, g.scopeTold, g.rescope = maps.Clone(hashes), true, true
 		c.wake()
 	}
 }
@@ -235,10 +256,8 @@ func (c *ControlPlane) Facts(key types.NamespacedName) Facts {
 	if g == nil {
 		return Facts{}
 	}
-	problems := slices.Concat(g.summary.Problems, g.rejected)
-	slices.SortFunc(problems, fragment.Problem.Compare)
 	return Facts{
-		Synced: g.published, AttachedRoutes: g.summary.AttachedRoutes, Problems: problems, Backends: g.summary.Backends,
+		Synced: g.published, AttachedRoutes: g.summary.AttachedRoutes, Problems: g.problems(), Backends: g.summary.Backends,
 	}
 }
 

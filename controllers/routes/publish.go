@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kong/kong-istio-gateway/internal/configsync"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 )
@@ -137,6 +138,10 @@ func (c *ControlPlane) send(key types.NamespacedName, g *gatewayState) (factsCha
 	}
 	if g.rescope {
 		g.rescope, g.unsent = false, true
+		if uncovered := g.scopeProblems(); !slices.Equal(uncovered, g.uncovered) {
+			g.uncovered, factsChanged = uncovered, true
+			c.report(g)
+		}
 		if err := c.config.Publisher.Scope(key, g.scope()); err != nil {
 			c.log.Error("Setting the egress scope failed", "gateway", key, "error", err)
 		}
@@ -145,20 +150,20 @@ func (c *ControlPlane) send(key types.NamespacedName, g *gatewayState) (factsCha
 		position, err := c.config.Publisher.Publish(key)
 		if err != nil {
 			c.log.Error("Publishing the gateway's configuration failed", "gateway", key, "error", err)
-			return false
+			return factsChanged
 		}
 		g.unsent, g.position = false, position
 	}
 	g.number(g.position)
 	first := !g.published
 	g.published = true
-	return first
+	return first || factsChanged
 }
 
 // scope returns the addresses that the sidecar has, or will have, a
 // listener for, with the hash of the egress entry where it is written.
-func (g *gatewayState) scope() map[string]string {
-	scope := make(map[string]string)
+func (g *gatewayState) scope() map[string]configsync.ScopeEntry {
+	scope := make(map[string]configsync.ScopeEntry)
 	if !g.spec.meshed() {
 		return scope
 	}
@@ -167,8 +172,15 @@ func (g *gatewayState) scope() map[string]string {
 			continue
 		}
 		for _, address := range b.Addresses {
-			scope[address] = g.egress[address]
+			scope[address] = configsync.ScopeEntry{EgressHash: g.egress[address], Held: g.held(address)}
 		}
 	}
 	return scope
+}
+
+// held reports whether what is new behind an address has to wait: it needs an
+// entry of the egress scope, which is frozen without it.
+func (g *gatewayState) held(address string) bool {
+	_, covered := g.egress[address]
+	return g.spec.ScopeFrozen && g.scopeTold && !covered
 }

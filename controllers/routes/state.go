@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kong/kong-istio-gateway/api/v1alpha1"
 	"github.com/kong/kong-istio-gateway/internal/configsync"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
@@ -24,8 +25,13 @@ const (
 	eventApplyFailed       = "KongConfigurationApplyFailed"
 )
 
-// reasonRejected is the reason of problems that proxies found.
-const reasonRejected = "RejectedByProxy"
+// Reasons of problems that are not of translation.
+const (
+	reasonRejected     = "RejectedByProxy"
+	reasonScopePending = "ScopePending"
+	reasonScopeFrozen  = "ScopeFrozen"
+	reasonProxyError   = "ProxyError"
+)
 
 // objectState is how an object does in one gateway.
 type objectState struct {
@@ -80,8 +86,9 @@ func (c *ControlPlane) fleetChanged(key types.NamespacedName) (factsChanged bool
 	if g == nil || !g.opened {
 		return false
 	}
-	acked, rejections := c.config.Publisher.Acknowledged(key)
-	g.acked = acked
+	before := g.fleet
+	g.fleet = c.config.Publisher.Fleet(key)
+	g.acked = g.fleet.Acknowledged
 	var waiting []fragment.Owner
 	for _, o := range g.awaiting {
 		switch s := g.states[o]; {
@@ -93,8 +100,8 @@ func (c *ControlPlane) fleetChanged(key types.NamespacedName) (factsChanged bool
 		}
 	}
 	g.awaiting = waiting
-	problems := g.blame(rejections)
-	if slices.Equal(problems, g.rejected) {
+	problems := g.blame(g.fleet.Rejected)
+	if slices.Equal(problems, g.rejected) && slices.Equal(before.ScopePending, g.fleet.ScopePending) && slices.Equal(before.Errors, g.fleet.Errors) {
 		return false
 	}
 	for _, p := range slices.Concat(g.rejected, problems) {
@@ -103,6 +110,57 @@ func (c *ControlPlane) fleetChanged(key types.NamespacedName) (factsChanged bool
 	g.rejected = problems
 	c.report(g)
 	return true
+}
+
+// problems are all of a gateway, sorted by object.
+func (g *gatewayState) problems() []fragment.Problem {
+	out := slices.Concat(g.summary.Problems, g.rejected, g.scopeProblems(), g.fleetErrors())
+	slices.SortFunc(out, fragment.Problem.Compare)
+	return out
+}
+
+// scopeProblems are the backends that the egress scope does not cover, or not
+// yet. The text says nothing that changes while the problem lasts.
+func (g *gatewayState) scopeProblems() []fragment.Problem {
+	var out []fragment.Problem
+	for _, b := range g.summary.Backends {
+		problem := fragment.Problem{
+			Object: fragment.ObjectRef{Version: "v1", Kind: "Service", Namespace: b.Namespace, Name: b.Service},
+			Field:  "spec.ports",
+		}
+		for _, address := range b.Addresses {
+			_, pending := slices.BinarySearch(g.fleet.ScopePending, address)
+			switch {
+			case b.ClusterIP != "" && g.held(address):
+				problem.Reason = reasonScopeFrozen
+				problem.Message = fmt.Sprintf("new routes to port %d are held back: the gateway is paused and its egress scope (its Sidecar object) does not cover the port", b.Port)
+				problem.Fix = "unset spec.paused of KongIstioGateway " + g.spec.Key.String()
+			case pending:
+				problem.Reason = reasonScopePending
+				problem.Message = fmt.Sprintf("proxies use %s although their sidecars show no listener for it: requests may leave the mesh", address)
+				problem.Fix = "see whether istiod pushes to the gateway's pods (istioctl proxy-status) and whether they select another Sidecar object"
+			default:
+				continue
+			}
+			out = append(out, problem)
+		}
+	}
+	return out
+}
+
+// fleetErrors are the troubles that proxies report.
+func (g *gatewayState) fleetErrors() []fragment.Problem {
+	var out []fragment.Problem
+	for _, text := range g.fleet.Errors {
+		out = append(out, fragment.Problem{
+			Object: fragment.ObjectRef{
+				Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version, Kind: v1alpha1.Kind,
+				Namespace: g.spec.Key.Namespace, Name: g.spec.Key.Name, UID: g.spec.UID,
+			},
+			Reason: reasonProxyError, Message: "a proxy reports: " + text, Fix: "see the log of the gateway's pods",
+		})
+	}
+	return out
 }
 
 // blame finds the objects that rejected entities were made from.
@@ -174,13 +232,14 @@ func entityTags(e entity.Entity) []string {
 // report records a Warning for each problem that was not there before.
 func (c *ControlPlane) report(g *gatewayState) {
 	now := make(map[fragment.Problem]struct{})
-	for _, p := range slices.Concat(g.summary.Problems, g.rejected) {
+	for _, p := range g.problems() {
 		now[p] = struct{}{}
 		if _, known := g.reported[p]; known {
 			continue
 		}
 		reason := eventTranslationFailed
-		if p.Reason == reasonRejected {
+		switch p.Reason {
+		case reasonRejected, reasonScopePending, reasonScopeFrozen, reasonProxyError:
 			reason = eventApplyFailed
 		}
 		c.config.Recorder.Eventf(reference(p.Object), nil, corev1.EventTypeWarning, reason, p.Reason, "%s", note(p))

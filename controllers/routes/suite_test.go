@@ -154,6 +154,7 @@ type fakeServer struct {
 	count      map[configsync.Gateway]int
 	acked      map[configsync.Gateway]configsync.Position
 	rejections map[configsync.Gateway][]server.Rejection
+	reports    map[configsync.Gateway]configsync.Report
 }
 
 func (s *fakeServer) Publish(g configsync.Gateway, snap configsync.Snapshot) error {
@@ -175,7 +176,7 @@ func (s *fakeServer) Facts(g configsync.Gateway) server.Facts {
 	defer s.mu.Unlock()
 	f := server.Facts{Rejections: s.rejections[g]}
 	if p, ok := s.acked[g]; ok {
-		f.Proxies = []server.Proxy{{Position: p}}
+		f.Proxies = []server.Proxy{{Position: p, Report: s.reports[g]}}
 	}
 	return f
 }
@@ -218,6 +219,7 @@ func start(t *testing.T, namespace string) *system {
 	fake := &fakeServer{
 		published: map[configsync.Gateway]configsync.Snapshot{}, count: map[configsync.Gateway]int{},
 		acked: map[configsync.Gateway]configsync.Position{}, rejections: map[configsync.Gateway][]server.Rejection{},
+		reports: map[configsync.Gateway]configsync.Report{},
 	}
 	s := &system{t: t, server: fake, gateway: types.NamespacedName{Namespace: namespace, Name: "edge"}, stop: stop}
 	s.cp = routes.New(routes.Config{

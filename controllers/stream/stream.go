@@ -10,9 +10,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -202,27 +202,13 @@ func (p *Publisher) gateway(key types.NamespacedName) *gateway {
 // errClosed is returned for a gateway that is not open.
 var errClosed = errors.New("the gateway is not open")
 
-// ListenerWait is how long a proxy holds what is new behind an address until
-// its sidecar has a listener for it.
-const ListenerWait = 5 * time.Second
-
-// sidecarPorts are the ports of an Istio sidecar inside the pod.
-var sidecarPorts = []uint16{15000, 15001, 15004, 15006, 15008, 15020, 15021, 15053, 15090}
-
 // Configure implements routes.Publisher.
 func (p *Publisher) Configure(spec routes.GatewaySpec) error {
 	g := p.gateway(spec.Key)
 	if g == nil {
 		return errClosed
 	}
-	mesh := &configsync.Mesh{Mode: spec.MeshMode}
-	if spec.MeshMode == "sidecar" {
-		mesh.ListenerWaitMillis = int(ListenerWait.Milliseconds())
-	}
-	return errors.Join(
-		g.builder.SetMesh(mesh),
-		g.builder.SetDialPolicy(&configsync.DialPolicy{RefuseLocal: true, RefusedPodPorts: sidecarPorts}),
-	)
+	return g.builder.SetDialPolicy(&configsync.DialPolicy{RefuseLocal: true})
 }
 
 // Apply implements routes.Publisher.
@@ -235,18 +221,18 @@ func (p *Publisher) Apply(key types.NamespacedName, changed []fragment.Fragment,
 }
 
 // Scope implements routes.Publisher.
-func (p *Publisher) Scope(key types.NamespacedName, hashes map[string]string) error {
+func (p *Publisher) Scope(key types.NamespacedName, addresses map[string]configsync.ScopeEntry) error {
 	g := p.gateway(key)
 	if g == nil {
 		return errClosed
 	}
-	scope := make(map[netip.AddrPort]configsync.ScopeEntry, len(hashes))
-	for address, hash := range hashes {
+	scope := make(map[netip.AddrPort]configsync.ScopeEntry, len(addresses))
+	for address, entry := range addresses {
 		at, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return fmt.Errorf("upstream address %q: %w", address, err)
 		}
-		scope[at] = configsync.ScopeEntry{EgressHash: hash}
+		scope[at] = entry
 	}
 	return g.builder.SetScope(scope)
 }
@@ -283,20 +269,26 @@ func (p *Publisher) Ahead(gw configsync.Gateway, seen configsync.Position) {
 	}
 }
 
-// Acknowledged implements routes.Publisher.
-func (p *Publisher) Acknowledged(key types.NamespacedName) (configsync.Position, []configsync.Rejection) {
+// Fleet implements routes.Publisher.
+func (p *Publisher) Fleet(key types.NamespacedName) routes.Fleet {
 	facts := p.config.Server.Facts(streamGateway(key))
-	var least configsync.Position
+	var f routes.Fleet
 	for i, proxy := range facts.Proxies {
-		if i == 0 || proxy.Position.Compare(least) < 0 {
-			least = proxy.Position
+		if i == 0 || proxy.Position.Compare(f.Acknowledged) < 0 {
+			f.Acknowledged = proxy.Position
 		}
+		for _, pending := range proxy.Report.ScopePending {
+			f.ScopePending = append(f.ScopePending, pending.Address.String())
+		}
+		f.Errors = append(f.Errors, proxy.Report.Errors...)
 	}
-	rejections := make([]configsync.Rejection, 0, len(facts.Rejections))
 	for _, r := range facts.Rejections {
-		rejections = append(rejections, r.Rejection)
+		f.Rejected = append(f.Rejected, r.Rejection)
 	}
-	return least, rejections
+	slices.Sort(f.ScopePending)
+	slices.Sort(f.Errors)
+	f.ScopePending, f.Errors = slices.Compact(f.ScopePending), slices.Compact(f.Errors)
+	return f
 }
 
 // Close implements routes.Publisher.

@@ -119,8 +119,8 @@ func TestSuccessor(t *testing.T) {
 	if last := s.list[len(s.list)-1].Position; last.Term != 41 {
 		t.Errorf("after a proxy was ahead: position %v", last)
 	}
-	if least, _ := next.Acknowledged(key); least.Sequence != 4 {
-		t.Errorf("acknowledged %v", least)
+	if f := next.Fleet(key); f.Acknowledged.Sequence != 4 {
+		t.Errorf("acknowledged %v", f.Acknowledged)
 	}
 	next.Close(key)
 	if err := next.Apply(key, nil, nil); !errors.Is(err, errClosed) {

@@ -41,21 +41,16 @@ func TestDecodeEntityRefusesAnotherID(t *testing.T) {
 
 func TestSettingsRoundTrip(t *testing.T) {
 	addr := netip.MustParseAddrPort("10.96.0.7:8080")
-	dial := DialPolicy{
-		RefusedRanges: []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16")}, RefuseLocal: true,
-		RefusedAddresses: []netip.AddrPort{addr}, RefusedPodPorts: []uint16{15000},
-	}
-	mesh := Mesh{Mode: "sidecar", ListenerWaitMillis: 5000}
+	dial := DialPolicy{RefuseLocal: true}
 	scope := ScopeEntry{EgressHash: "abc", Held: true}
 	d, err1 := NewDialPolicyRecord(dial)
-	m, err2 := NewMeshRecord(mesh)
-	s, err3 := NewScopeRecord(addr, scope)
+	s, err2 := NewScopeRecord(addr, scope)
 	for i, c := range []struct {
 		record *Record
 		err    error
 		key    entity.Key
 		want   any
-	}{{d, err1, DialPolicyKey, &dial}, {m, err2, MeshKey, &mesh}, {s, err3, ScopeKey(addr), &scope}} {
+	}{{d, err1, DialPolicyKey, &dial}, {s, err2, ScopeKey(addr), &scope}} {
 		if c.err != nil {
 			t.Fatal(i, c.err)
 		}
@@ -97,7 +92,7 @@ func TestCoreSchemas(t *testing.T) {
 		"routes":        {"service", "service.id", "headers", "sources.ip", "strip_path"},
 		"upstreams":     {"healthchecks.active.healthy.http_statuses"},
 		"plugins":       {"config", "route.id"},
-		"settings.dial": {"refused_ranges", "refuse_local"},
+		"settings.dial": {"refuse_local"},
 	} {
 		for _, f := range fields {
 			if !slices.Contains(byName[name].Fields, f) {

@@ -82,7 +82,6 @@ func CoreSchemas() []Schema {
 		{entity.KindCACertificate, entity.CACertificate{}},
 		{entity.KindVault, entity.Vault{}},
 		{KindDialPolicy, DialPolicy{}},
-		{KindMesh, Mesh{}},
 		{KindScope, ScopeEntry{}},
 	}
 	out := make([]Schema, 0, len(types))

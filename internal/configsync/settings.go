@@ -14,7 +14,6 @@ import (
 // The kinds of records that are settings of the gateway rather than entities.
 const (
 	KindDialPolicy entity.Kind = "settings.dial"  // one record
-	KindMesh       entity.Kind = "settings.mesh"  // one record
 	KindScope      entity.Kind = "settings.scope" // one record per upstream address
 )
 
@@ -24,25 +23,10 @@ const only entity.ID = "gateway"
 // DialPolicy says which addresses the proxy refuses to connect to. Without one
 // (a proxy with a declarative file) nothing is refused.
 type DialPolicy struct {
-	// RefusedRanges are refused on every port.
-	RefusedRanges []netip.Prefix `json:"refused_ranges,omitempty"`
-	// RefusedAddresses are single addresses with a port.
-	RefusedAddresses []netip.AddrPort `json:"refused_addresses,omitempty"`
 	// RefuseLocal refuses loopback, link-local and unspecified addresses and
-	// the pod's own ones, which only the proxy knows.
+	// the pod's own ones, the sidecar's ports included. Which addresses the pod
+	// has only the proxy knows.
 	RefuseLocal bool `json:"refuse_local,omitempty"`
-	// RefusedPodPorts are the sidecar's ports, refused on every local address
-	// even where RefuseLocal is off.
-	RefusedPodPorts []uint16 `json:"refused_pod_ports,omitempty"`
-}
-
-// Mesh says how the proxy deals with the sidecar beside it.
-type Mesh struct {
-	// Mode is "sidecar", "ambient" or "none".
-	Mode string `json:"mode"`
-	// ListenerWaitMillis bounds how long a new upstream address is held until
-	// the sidecar shows its listener; then it is served and reported as pending.
-	ListenerWaitMillis int `json:"listener_wait_millis,omitempty"`
 }
 
 // ScopeEntry says how one upstream address is covered by the egress scope.
@@ -60,9 +44,6 @@ func NewDialPolicyRecord(p DialPolicy) (*Record, error) {
 	return settingRecord(KindDialPolicy, only, p)
 }
 
-// NewMeshRecord returns the record of a gateway's mesh settings.
-func NewMeshRecord(m Mesh) (*Record, error) { return settingRecord(KindMesh, only, m) }
-
 // NewScopeRecord returns the record of one upstream address.
 func NewScopeRecord(addr netip.AddrPort, e ScopeEntry) (*Record, error) {
 	return settingRecord(KindScope, ScopeKey(addr).ID, e)
@@ -73,11 +54,8 @@ func ScopeKey(addr netip.AddrPort) entity.Key {
 	return entity.Key{Kind: KindScope, ID: entity.ID(addr.String())}
 }
 
-// DialPolicyKey and MeshKey are the keys of the single settings.
-var (
-	DialPolicyKey = entity.Key{Kind: KindDialPolicy, ID: only}
-	MeshKey       = entity.Key{Kind: KindMesh, ID: only}
-)
+// DialPolicyKey is the key of the one record of its kind.
+var DialPolicyKey = entity.Key{Kind: KindDialPolicy, ID: only}
 
 func settingRecord(kind entity.Kind, id entity.ID, v any) (*Record, error) {
 	data, err := schema.EncodeJSON(v)
@@ -89,18 +67,16 @@ func settingRecord(kind entity.Kind, id entity.ID, v any) (*Record, error) {
 
 // IsSetting reports whether a kind is one of the settings.
 func IsSetting(k entity.Kind) bool {
-	return k == KindDialPolicy || k == KindMesh || k == KindScope
+	return k == KindDialPolicy || k == KindScope
 }
 
-// DecodeSetting decodes a record of one of the setting kinds into *DialPolicy,
-// *Mesh or *ScopeEntry. Members that are not known are ignored.
+// DecodeSetting decodes a record of one of the setting kinds into *DialPolicy
+// or *ScopeEntry. Members that are not known are ignored.
 func DecodeSetting(r *Record) (any, error) {
 	var v any
 	switch r.Key.Kind {
 	case KindDialPolicy:
 		v = new(DialPolicy)
-	case KindMesh:
-		v = new(Mesh)
 	case KindScope:
 		if _, err := netip.ParseAddrPort(string(r.Key.ID)); err != nil {
 			return nil, fmt.Errorf("%s: %w", r.Key.Kind, err)

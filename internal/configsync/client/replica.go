@@ -132,5 +132,5 @@ func snapshotOf(u Update) shard.Snapshot {
 
 // changes reports whether an update changes anything for who applies it.
 func (u Update) changes() bool {
-	return u.First || u.DialChanged || u.MeshChanged || len(u.Changed) > 0 || len(u.ChangedScope) > 0
+	return u.First || u.DialChanged || len(u.Changed) > 0 || len(u.ChangedScope) > 0
 }

@@ -75,7 +75,6 @@ func TestSettingsAndReports(t *testing.T) {
 		}
 		add(configsync.NewScopeRecord(one, configsync.ScopeEntry{EgressHash: "same"}))
 		add(configsync.NewScopeRecord(two, configsync.ScopeEntry{EgressHash: hash}))
-		add(configsync.NewMeshRecord(configsync.Mesh{Mode: "sidecar", ListenerWaitMillis: 5000}))
 		if dial {
 			add(configsync.NewDialPolicyRecord(configsync.DialPolicy{RefuseLocal: true}))
 		}
@@ -85,7 +84,7 @@ func TestSettingsAndReports(t *testing.T) {
 	m.publish(t, build(1, "x", true))
 	m.programmed(t, 1)
 	u := p.last()
-	if len(u.ChangedScope) != 2 || !u.DialChanged || !u.MeshChanged || u.Settings.Dial == nil || !u.Settings.Dial.RefuseLocal || u.Settings.Mesh.ListenerWaitMillis != 5000 {
+	if len(u.ChangedScope) != 2 || !u.DialChanged || u.Settings.Dial == nil || !u.Settings.Dial.RefuseLocal {
 		t.Fatalf("%+v", u)
 	}
 	m.publish(t, build(2, "y", false))
@@ -93,7 +92,7 @@ func TestSettingsAndReports(t *testing.T) {
 	u = p.last()
 	e, ok := u.Settings.Scope.Lookup(two)
 	if !ok || e.EgressHash != "y" || !slices.Equal(u.ChangedScope, []netip.AddrPort{two}) || len(u.Changed) != 0 ||
-		u.Settings.Dial != nil || !u.DialChanged || u.MeshChanged {
+		u.Settings.Dial != nil || !u.DialChanged {
 		t.Fatalf("%+v %+v", u, e)
 	}
 	n := 0

@@ -36,9 +36,8 @@ type Update struct {
 	Changed []entity.Key
 	// ChangedScope are the upstream addresses of which the same is true.
 	ChangedScope []netip.AddrPort
-	// DialChanged and MeshChanged say so of those settings.
+	// DialChanged says so of the dial policy.
 	DialChanged bool
-	MeshChanged bool
 	Settings    Settings
 
 	items items
@@ -47,7 +46,6 @@ type Update struct {
 // Settings are those of the gateway that are not entities.
 type Settings struct {
 	Dial  *configsync.DialPolicy // nil: nothing is refused
-	Mesh  *configsync.Mesh       // nil: nothing is known about a mesh
 	Scope Scope
 }
 
@@ -165,8 +163,6 @@ func (u *Update) note(r *configsync.Record) {
 	switch r.Key.Kind {
 	case configsync.KindDialPolicy:
 		u.DialChanged = true
-	case configsync.KindMesh:
-		u.MeshChanged = true
 	case configsync.KindScope:
 		if addr, err := netip.ParseAddrPort(string(r.Key.ID)); err == nil {
 			u.ChangedScope = append(u.ChangedScope, addr)
@@ -182,9 +178,6 @@ func (u *Update) finish(all items) {
 	u.Settings.Scope = Scope{all}
 	if e, ok := all.Get(configsync.KeyDigest(configsync.DialPolicyKey)); ok {
 		u.Settings.Dial, _ = e.Value.value.(*configsync.DialPolicy)
-	}
-	if e, ok := all.Get(configsync.KeyDigest(configsync.MeshKey)); ok {
-		u.Settings.Mesh, _ = e.Value.value.(*configsync.Mesh)
 	}
 	slices.SortFunc(u.Changed, func(a, b entity.Key) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID))

@@ -123,36 +123,18 @@ func (b *Builder) put(f *fragment.Fragment) error {
 
 // SetDialPolicy sets the gateway's dial policy; nil removes it.
 func (b *Builder) SetDialPolicy(p *configsync.DialPolicy) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if p == nil {
-		b.unset(configsync.DialPolicyKey)
+		b.edit.Delete(configsync.KeyDigest(configsync.DialPolicyKey))
 		return nil
 	}
-	return b.set(configsync.NewDialPolicyRecord(*p))
-}
-
-// SetMesh sets the gateway's mesh settings; nil removes them.
-func (b *Builder) SetMesh(m *configsync.Mesh) error {
-	if m == nil {
-		b.unset(configsync.MeshKey)
-		return nil
-	}
-	return b.set(configsync.NewMeshRecord(*m))
-}
-
-func (b *Builder) set(r *configsync.Record, err error) error {
+	r, err := configsync.NewDialPolicyRecord(*p)
 	if err != nil {
 		return err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.edit.Put(r.Entry())
 	return nil
-}
-
-func (b *Builder) unset(key entity.Key) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.edit.Delete(configsync.KeyDigest(key))
 }
 
 // SetScope sets how the gateway's upstream addresses are covered by the egress

@@ -132,17 +132,13 @@ func TestSettings(t *testing.T) {
 	if s.Records.Len() != 1 || s.Position.Sequence != 2 {
 		t.Fatal(s.Records.Len(), s.Position)
 	}
-	for _, err := range []error{
-		b.SetMesh(&configsync.Mesh{Mode: "sidecar"}), b.SetDialPolicy(&configsync.DialPolicy{RefuseLocal: true}),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
+	if err := b.SetDialPolicy(&configsync.DialPolicy{RefuseLocal: true}); err != nil {
+		t.Fatal(err)
 	}
-	if s, _ = b.Snapshot(); s.Records.Len() != 3 {
+	if s, _ = b.Snapshot(); s.Records.Len() != 2 {
 		t.Fatal(s.Records.Len())
 	}
-	if err := errors.Join(b.SetMesh(nil), b.SetDialPolicy(nil)); err != nil {
+	if err := b.SetDialPolicy(nil); err != nil {
 		t.Fatal(err)
 	}
 	if s, _ = b.Snapshot(); s.Records.Len() != 1 {
