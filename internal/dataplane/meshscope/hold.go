@@ -15,7 +15,10 @@ import (
 
 // Hold returns next without what needs an address that waits. What applied
 // served in its place goes on: the old targets of an upstream, the old version
-// of a route with all it refers to. A route that is new is left out.
+// of a route with all it refers to. A route that was applied before is never
+// left out, since its requests would fall through to a wider route that other
+// plugins guard, or none: with nothing to go to it answers 503. Only a route
+// that is new is left out.
 func Hold(applied, next *entity.Set, waits func(netip.AddrPort) bool) *entity.Set {
 	h := holder{applied: index(applied), next: index(next), waits: waits}
 	out := *next
@@ -30,7 +33,12 @@ func Hold(applied, next *entity.Set, waits func(netip.AddrPort) bool) *entity.Se
 			out.Routes = append(out.Routes, r)
 			continue
 		}
-		if old := h.applied.routes[r.ID]; old != nil && !h.blockedRoute(h.applied, old) && !h.waitsFor(old) {
+		old := h.applied.routes[r.ID]
+		switch {
+		case old == nil:
+		case h.blockedRoute(h.applied, old) || h.waitsFor(old):
+			out.Routes = append(out.Routes, r)
+		default:
 			out.Routes = append(out.Routes, old)
 			h.restore(&out, old, extra)
 		}

@@ -86,7 +86,11 @@ func TestHold(t *testing.T) {
 		{"a removed route is gone, whatever waits", setOf(one), setOf(path{"r2", "s2", "u2", []string{b}}), []string{b}, nil},
 		{
 			"the old place waits as well", setOf(one),
-			setOf(path{"r1", "s2", "u2", []string{b}}), []string{a, b}, nil,
+			setOf(path{"r1", "s2", "u2", []string{b}}), []string{a, b}, []string{"r1>nothing"},
+		},
+		{
+			"a Service made anew: its route stays, with nothing to go to", setOf(one, path{"admin", "s2", "u2", nil}),
+			setOf(one, path{"admin", "s2", "u2", []string{b}}), []string{b}, []string{"admin>nothing", "r1>" + a},
 		},
 		{
 			"one of several targets waits", setOf(one),
