@@ -28,18 +28,24 @@ func NewLifetime(parent context.Context) *Lifetime {
 func (l *Lifetime) Context() context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.begin()
+	return l.ctx
+}
+
+// begin makes the context if there is none. The caller holds mu.
+func (l *Lifetime) begin() {
 	if l.ctx == nil {
 		l.ctx, l.cancel = context.WithCancel(l.parent)
 	}
-	return l.ctx
 }
 
 // Cancel ends the exchange under way: its context, asked for before or after,
 // is over.
 func (l *Lifetime) Cancel() {
-	l.Context()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// In one step: the exchange may be ending.
+	l.begin()
 	l.cancel()
 }
 
