@@ -89,6 +89,7 @@ type Engine struct {
 
 	listenersMu sync.Mutex
 	listeners   []*net.TCPListener
+	specs       []ListenSpec
 }
 
 // New returns an engine that runs an empty configuration.
@@ -147,9 +148,7 @@ func (e *Engine) Apply(set *entity.Set) []pipeline.Rejection {
 	defer e.applying.Unlock()
 	previous := e.current.Load()
 	next, rejected := e.build(previous, set)
-	e.current.Store(next)
-	e.certs.Use(next.certs)
-	e.retiring.retire(previous, next)
+	e.publish(previous, next)
 	return rejected
 }
 

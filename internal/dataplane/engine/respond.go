@@ -93,7 +93,7 @@ func (ex *exchange) passWhole(t *target, limit int64) {
 		ex.answerProxyError(status, errorpage.Message(status))
 		return
 	}
-	ex.releaseUpstream()
+	ex.dropUpstream()
 	ex.noteTrailers()
 	x.Answer.Body = ex.whole
 	if fault := x.ResponsePhase(); fault != nil {
@@ -217,11 +217,10 @@ func (ex *exchange) sendBody(data []byte, last, more bool) error {
 	return c.flush()
 }
 
-// finishAnswer gives the upstream connection back, or ends both connections
-// when the answer could not be completed.
+// finishAnswer ends both connections when the answer could not be completed.
 func (ex *exchange) finishAnswer(err error) {
 	if err == nil {
-		ex.releaseUpstream()
+		ex.dropUpstream()
 		return
 	}
 	// What was sent cannot be taken back: only closing tells the client that
@@ -253,6 +252,10 @@ func (ex *exchange) pump(t *target, emit func(data []byte, last, more bool) erro
 			return err
 		}
 		more := len(conn.Buffered()) > 0
+		if done {
+			// Given back before the client knows: its next request finds it.
+			ex.releaseUpstream()
+		}
 		if len(data) > 0 || done {
 			if err := emit(data, done, more); err != nil {
 				return err

@@ -36,7 +36,7 @@ func (e *Engine) Listen(ctx context.Context, specs []ListenSpec) error {
 		opened = append(opened, l)
 	}
 	e.listenersMu.Lock()
-	e.listeners = opened
+	e.listeners, e.specs = opened, specs
 	e.listenersMu.Unlock()
 	for i, l := range opened {
 		e.accepting.Add(1)
@@ -153,10 +153,19 @@ func (e *Engine) stopAccepting() {
 	e.listenersMu.Lock()
 	defer e.listenersMu.Unlock()
 	for _, l := range e.listeners {
+		stopHandshakes(l)
 		_ = l.SetDeadline(time.Now().Add(acceptGrace))
 	}
 	e.accepting.Wait()
-	for _, l := range e.listeners {
+	for i, l := range e.listeners {
+		for queued(l) {
+			_ = l.SetDeadline(time.Now().Add(time.Second))
+			socket, err := l.AcceptTCP()
+			if err != nil {
+				break
+			}
+			e.start(socket, &e.specs[i])
+		}
 		_ = l.Close()
 	}
 }

@@ -19,12 +19,12 @@ import (
 // other 101 is an answer to nothing that was asked.
 func (ex *exchange) upgrade(t *target) {
 	c, x := ex.conn, ex.conn.x
-	c.keep = false
 	if !c.req.WebSocket || !ex.resp.WebSocket {
 		ex.dropUpstream()
 		ex.answerProxyError(502, errorpage.Message(502))
 		return
 	}
+	c.keep = false
 	ex.filterHeader()
 	h := &ex.resp.Header
 	ex.addProxyHeaders(h)

@@ -56,6 +56,9 @@ func (u *upload) copy() (fromClient, fromUpstream error) {
 	for {
 		data, err := u.ex.nextBody()
 		if err != nil {
+			if u.stopping.Load() && isTimeout(err) {
+				err = errStopped
+			}
 			return err, nil
 		}
 		last := u.ex.readDone
@@ -106,7 +109,7 @@ func (u *upload) clientFailure() error {
 		return nil
 	}
 	u.stop()
-	if errors.Is(u.fromClient, errStopped) || u.stopping.Load() && isTimeout(u.fromClient) {
+	if errors.Is(u.fromClient, errStopped) {
 		return nil
 	}
 	return u.fromClient
