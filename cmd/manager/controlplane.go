@@ -181,6 +181,7 @@ type routeAdapter struct {
 func (a *routeAdapter) SetGateway(r gateway.Routing) {
 	spec := routes.GatewaySpec{
 		Key: r.Key, UID: r.UID, IngressClassName: r.IngressClassName, ClusterDomain: a.clusterDomain,
+		ScopeFrozen: r.ScopeFrozen,
 		ServiceHost: r.UpstreamHost == v1alpha1.UpstreamHostService, MeshMode: "none",
 	}
 	switch r.Mesh {

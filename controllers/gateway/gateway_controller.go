@@ -17,6 +17,7 @@ import (
 
 	"github.com/kong/kong-istio-gateway/api/v1alpha1"
 	"github.com/kong/kong-istio-gateway/internal/operator/apply"
+	"github.com/kong/kong-istio-gateway/internal/operator/mesh"
 	"github.com/kong/kong-istio-gateway/internal/operator/render"
 )
 
@@ -96,8 +97,11 @@ func (r *Reconciler) tellRoutes(gw *v1alpha1.KongIstioGateway, o *observed, p pl
 	}
 	r.Routes.SetGateway(Routing{
 		Key: key, UID: gw.UID, IngressClassName: p.spec.IngressClassName, Mesh: p.resolution.Mode,
-		UpstreamHost: p.spec.Mesh.UpstreamHost, Addresses: addresses(o.service),
+		UpstreamHost: p.spec.Mesh.UpstreamHost, Addresses: addresses(o.service), ScopeFrozen: gw.Spec.Paused && managesScope(o, p),
 	})
+	if gw.Spec.Paused && managesScope(o, p) && o.routes.Synced {
+		r.Routes.SetEgress(key, mesh.Covered(o.routes.Backends, ownSidecar(o), r.Settings.ClusterDomain))
+	}
 }
 
 // reconcileDelete removes what the gateway made, pods first: their policies and their egress scope stay until they have

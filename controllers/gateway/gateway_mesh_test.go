@@ -5,8 +5,10 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +34,42 @@ func istioObject(kind istioKind, key types.NamespacedName, spec map[string]any) 
 
 func deploymentKey(key types.NamespacedName) types.NamespacedName {
 	return types.NamespacedName{Namespace: key.Namespace, Name: key.Name + "-blue"}
+}
+
+// TestPauseFreezesTheScope holds that the control plane is told, from the Sidecar object in force, what a paused gateway
+// can reach; also by a manager that starts during the pause.
+func TestPauseFreezesTheScope(t *testing.T) {
+	op := startOperator(t)
+	ns := namespace(t, nil)
+	key := types.NamespacedName{Namespace: ns, Name: "edge"}
+	web := mesh.Backend{Namespace: "shop", Service: "web", ClusterIPs: []string{"10.96.0.7"}, Port: 80}
+	api := mesh.Backend{Namespace: "pay", Service: "api", ClusterIPs: []string{"10.96.0.8"}, Port: 80}
+	op.routes.tell(key, RouteFacts{Synced: true, Backends: []mesh.Backend{web}})
+	must(t, kube.Create(t.Context(), newGateway(ns, "edge", ns)))
+	covered := func(want ...string) func() error {
+		return func() error {
+			if got := slices.Sorted(maps.Keys(op.routes.egressOf(key))); !slices.Equal(got, want) {
+				return fmt.Errorf("covered %v, want %v", got, want)
+			}
+			return nil
+		}
+	}
+	eventually(t, "covered", covered("10.96.0.7:80"))
+	change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) { spec.Paused = true })
+	eventually(t, "frozen", func() error {
+		if r, _ := op.routes.gateway(key); !r.ScopeFrozen {
+			return fmt.Errorf("routing %+v", r)
+		}
+		return nil
+	})
+	op.routes.SetEgress(key, nil) // as after a restart
+	op.routes.tell(key, RouteFacts{Synced: true, Backends: []mesh.Backend{web, api}})
+	eventually(t, "what the Sidecar in force covers", covered("10.96.0.7:80"))
+	change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) { spec.Paused = false })
+	eventually(t, "everything", covered("10.96.0.7:80", "10.96.0.8:80"))
+	if r, _ := op.routes.gateway(key); r.ScopeFrozen {
+		t.Error("still frozen")
+	}
 }
 
 func TestEgressScopeLeads(t *testing.T) {

@@ -85,10 +85,25 @@ func holdsPods(p plan) string {
 
 // egressHashes are empty where no egress scope is kept: connections then live as long as they like.
 func (r *Reconciler) egressHashes(o *observed, p plan) map[string]string {
-	if p.resolution.Mode != v1alpha1.MeshSidecar || p.spec.Mesh.EgressScope.Mode != v1alpha1.Managed || !o.served.Sidecar {
+	if !managesScope(o, p) {
 		return nil
 	}
 	return p.egress.Hashes
+}
+
+// managesScope reports whether the gateway has an egress scope of ours.
+func managesScope(o *observed, p plan) bool {
+	return p.spec != nil && p.resolution.Mode == v1alpha1.MeshSidecar && p.spec.Mesh.EgressScope.Mode == v1alpha1.Managed && o.served.Sidecar
+}
+
+// ownSidecar is the content of the gateway's Sidecar object, nil when there is none.
+func ownSidecar(o *observed) map[string]any {
+	for i := range o.sidecars {
+		if o.sidecars[i].GetLabels()[render.LabelGatewayUID] == string(o.gateway.UID) {
+			return o.sidecars[i].Object
+		}
+	}
+	return nil
 }
 
 func (r *Reconciler) applyOne(ctx context.Context, gw *v1alpha1.KongIstioGateway, obj render.Object, out *outcome) error {

@@ -18,6 +18,8 @@ type Routing struct {
 	IngressClassName string
 	// Mesh is the mode in force.
 	Mesh v1alpha1.MeshMode
+	// ScopeFrozen says that the egress scope is ours and not written at present: what it does not cover has to wait.
+	ScopeFrozen bool
 	// UpstreamHost is the Host header for backends.
 	UpstreamHost v1alpha1.UpstreamHost
 	// Addresses are written to the status of routes.

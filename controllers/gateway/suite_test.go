@@ -4,12 +4,12 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -102,13 +102,20 @@ func logSink() *os.File {
 	return null
 }
 
-// istioDefinitions is the file with Istio's CustomResourceDefinitions, from the module that declares them.
+// istioDefinitions is the file with Istio's CustomResourceDefinitions, from the module that declares them, in the version
+// that the local cluster runs.
 func istioDefinitions() (string, error) {
-	out, err := exec.CommandContext(context.Background(), "go", "list", "-m", "-f", "{{.Dir}}", "istio.io/api").CombinedOutput()
+	cmd := exec.CommandContext(context.Background(), "go", "mod", "download", "-json", "istio.io/api")
+	cmd.Dir = filepath.Join(apiserver.Root(), "test", "cluster", "tools", "istio")
+	out, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("finding module istio.io/api: %w: %s", err, out)
 	}
-	return filepath.Rel(apiserver.Root(), filepath.Join(strings.TrimSpace(string(out)), "kubernetes", "customresourcedefinitions.gen.yaml"))
+	var module struct{ Dir string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		return "", fmt.Errorf("finding module istio.io/api: %w", err)
+	}
+	return filepath.Rel(apiserver.Root(), filepath.Join(module.Dir, "kubernetes", "customresourcedefinitions.gen.yaml"))
 }
 
 // manager is the shipped ServiceAccount with the shipped role, so that a right that is missing there fails here.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -96,6 +97,40 @@ func (s *EgressScope) cover(b Backend, l4 bool, clusterDomain string) {
 		}
 		s.Hashes[netip.AddrPortFrom(addr, uint16(b.Port)).String()] = hash //nolint:gosec // a Service port is 1..65535
 	}
+}
+
+// Covered returns, of the backends' addresses, those that a Sidecar object in force has an egress entry for, with the
+// hash of that entry: what a gateway whose objects are frozen can reach. Nil stands for no object, which covers nothing.
+func Covered(backends []Backend, sidecar map[string]any, clusterDomain string) map[string]string {
+	if clusterDomain == "" {
+		clusterDomain = "cluster.local"
+	}
+	l4, covered := map[int32]bool{}, map[string]bool{}
+	listeners, _, _ := unstructured.NestedSlice(sidecar, "spec", "egress")
+	for _, l := range listeners {
+		entry, ok := l.(map[string]any)
+		if !ok {
+			continue
+		}
+		number, found, _ := unstructured.NestedInt64(entry, "port", "number")
+		if !found || number < 1 || number > 65535 {
+			continue
+		}
+		port := int32(number)
+		protocol, _, _ := unstructured.NestedString(entry, "port", "protocol")
+		l4[port] = protocol != ""
+		hosts, _, _ := unstructured.NestedStringSlice(entry, "hosts")
+		for _, h := range hosts {
+			covered[fmt.Sprintf("%d %s", port, h)] = true
+		}
+	}
+	s := EgressScope{Hashes: map[string]string{}}
+	for _, b := range backends {
+		if covered[fmt.Sprintf("%d %s", b.Port, egressHost(b.Namespace, b.Service, clusterDomain))] {
+			s.cover(b, l4[b.Port], clusterDomain)
+		}
+	}
+	return s.Hashes
 }
 
 func egressHost(namespace, service, clusterDomain string) string {

@@ -182,6 +182,20 @@ func TestScope(t *testing.T) {
 			t.Error("same hash")
 		}
 	})
+	t.Run("a Sidecar object in force covers what it names", func(t *testing.T) {
+		live := map[string]any{"spec": map[string]any{"egress": []any{
+			map[string]any{"port": map[string]any{"number": int64(80), "name": "p80"}, "hosts": []any{"shop/web.shop.svc.example.org"}},
+			map[string]any{"port": map[string]any{"number": int64(8080), "name": "p8080"}, "hosts": []any{"pay/api.pay.svc.example.org"}},
+			map[string]any{"hosts": []any{"pay/api.pay.svc.example.org"}},
+		}}}
+		got := Covered([]Backend{web, head, api}, live, "example.org")
+		if len(got) != 2 || got["10.96.0.7:80"] != s.Hashes["10.96.0.7:80"] || got["[fd00::7]:80"] == "" {
+			t.Errorf("covered %v", got)
+		}
+		if got := Covered([]Backend{web}, nil, "example.org"); len(got) != 0 {
+			t.Errorf("without an object: %v", got)
+		}
+	})
 	t.Run("the catch-all holds no host that has an entry", func(t *testing.T) {
 		both := Scope([]Backend{{Namespace: "istio-system", Service: "istiod", ClusterIPs: []string{"10.96.0.9"}, Port: 15014}}, istiod, "")
 		if len(both.CatchAll) != 0 {
