@@ -108,14 +108,14 @@ func TestKindsComeAndGo(t *testing.T) {
 	route := " on " + ns + ".kong-ingress.http-echo..8080"
 	kubectl(t, manifest(ns, walkthrough), "apply", "-f", "-")
 	s := start(t, ns)
-	s.wantPlugins("request-termination" + route)
+	s.wantPlugins("unusable" + route)
 
 	installKongCRDs(t)
 	kubectl(t, manifest(ns, plugins), "apply", "-f", "-")
 	s.wantPlugins("ip-restriction"+route, "rate-limiting"+route)
 
 	kubectl(t, "", "delete", "crd", "kongplugins.configuration.konghq.com", "--wait=true")
-	s.wantPlugins("ip-restriction"+route, "request-termination"+route)
+	s.wantPlugins("ip-restriction"+route, "unusable"+route)
 
 	installKongCRDs(t)
 	kubectl(t, manifest(ns, plugins), "apply", "-f", "-")
@@ -328,7 +328,7 @@ stringData: {config: "minute: 5"}
 	s := start(t, ns)
 	s.wantPlugins("ip-restriction"+route, "rate-limiting"+route)
 	kubectl(t, "", "-n", ns, "delete", "secret", "limits")
-	s.wantPlugins("ip-restriction"+route, "request-termination"+route)
+	s.wantPlugins("ip-restriction"+route, "unusable"+route)
 	s.condition("rate-limit", "False/Invalid: configFrom.secretKeyRef.name: Secret "+ns+"/limits does not exist")
 	kubectl(t, "", "-n", ns, "create", "secret", "generic", "limits", "--from-literal=config=minute: 9")
 	s.wantPlugins("ip-restriction"+route, "rate-limiting"+route)

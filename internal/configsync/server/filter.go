@@ -162,23 +162,28 @@ func (a *announced) prune(value any, at, prefix string, dropped map[string]bool)
 	}
 }
 
-const termination = "request-termination"
-
 // substitute stands in for a plugin that the proxy does not know: a route is
 // not to run without what its owner put on it (design: "answers 500 rather than
 // run without it"). A global plugin is left out, so that one new plugin does
 // not stop every older proxy.
 func (f *filter) substitute(r *configsync.Record) *configsync.Record {
-	if r.Key.Kind != entity.KindPlugin || f.theirs[configsync.PluginSchemaName(termination)] == nil {
+	if r.Key.Kind != entity.KindPlugin {
 		return nil
 	}
 	value, err := schema.DecodeObject(r.JSON)
 	if err != nil || value["service"] == nil && value["route"] == nil {
 		return nil
 	}
-	stand := map[string]any{
-		"id": r.Key.ID, "name": termination,
-		"config": map[string]any{"status_code": 500, "message": "An unexpected error occurred"},
+	unusable := entity.Unusable(value["consumer"] != nil || value["consumer_group"] != nil)
+	if f.theirs[configsync.PluginSchemaName(unusable.Name)] == nil {
+		unusable = entity.Unusable(true) // an older proxy
+	}
+	if f.theirs[configsync.PluginSchemaName(unusable.Name)] == nil {
+		return nil
+	}
+	stand := map[string]any{"id": r.Key.ID, "name": unusable.Name}
+	if unusable.Config != nil {
+		stand["config"] = unusable.Config
 	}
 	for _, keep := range []string{"service", "route", "consumer", "consumer_group", "enabled", "tags"} {
 		if v, ok := value[keep]; ok {
@@ -189,5 +194,5 @@ func (f *filter) substitute(r *configsync.Record) *configsync.Record {
 	if err != nil {
 		return nil
 	}
-	return configsync.RawRecord(r.Key, termination, data)
+	return configsync.RawRecord(r.Key, unusable.Name, data)
 }

@@ -49,6 +49,9 @@ func TestFilter(t *testing.T) {
 		return p
 	}
 	termination := configsync.NewSchema("plugin:request-termination", []string{"status_code", "message"})
+	unusable := configsync.NewSchema("plugin:unusable", nil)
+	ofConsumer := plugin(true)
+	ofConsumer.Consumer = &entity.Ref{ID: "c"}
 	for _, c := range []struct {
 		name    string
 		theirs  []configsync.Schema
@@ -61,7 +64,11 @@ func TestFilter(t *testing.T) {
 			`{"headers":{"x-any":["1"]},"id":"r","name":"n","service":{"id":"s"}}`, []string{"strip_path"}},
 		{"a kind is not known", lacking("routes"), route, "none", []string{""}},
 		{"another kind is not known", lacking("vaults"), route, "", nil},
-		{"a plugin on a route is not known", append(configsync.CoreSchemas(), termination), plugin(true),
+		{"a plugin on a route is not known", append(configsync.CoreSchemas(), termination, unusable), plugin(true),
+			`{"id":"p","name":"unusable","route":{"id":"r"},"tags":["k8s-name:x"]}`, []string{""}},
+		{"a plugin of a consumer is not known", append(configsync.CoreSchemas(), termination, unusable), ofConsumer,
+			`{"config":{"message":"An unexpected error occurred","status_code":500},"consumer":{"id":"c"},"id":"p","name":"request-termination","route":{"id":"r"},"tags":["k8s-name:x"]}`, []string{""}},
+		{"a plugin on a route is not known, nor the first choice to stand in", append(configsync.CoreSchemas(), termination), plugin(true),
 			`{"config":{"message":"An unexpected error occurred","status_code":500},"id":"p","name":"request-termination","route":{"id":"r"},"tags":["k8s-name:x"]}`, []string{""}},
 		{"a global plugin is not known", append(configsync.CoreSchemas(), termination), plugin(false), "none", []string{""}},
 		{"a plugin is not known, nor anything to stand in", configsync.CoreSchemas(), plugin(true), "none", []string{""}},

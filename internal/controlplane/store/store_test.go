@@ -234,7 +234,7 @@ func TestLastGood(t *testing.T) {
 	// What is gone is gone for the last good version, too.
 	w.Delete(pluginOf("limit", "", ""))
 	wantOwners(t, w.settle(), one)
-	if got := w.plugins(one); !slices.Equal(got, []string{"request-termination"}) {
+	if got := w.plugins(one); !slices.Equal(got, []string{"unusable"}) {
 		t.Errorf("plugins after the KongPlugin was deleted: %v", got)
 	}
 	if f := w.units[one]; !f.LastGood || f.Generation >= w.version {
@@ -253,7 +253,7 @@ func TestInvalidFromTheStart(t *testing.T) {
 	one := owner(fragment.OwnerIngress, "one")
 	w.put(serviceOf("web", "10.0.0.1"), pluginOf("limit", "rate-limiting", `{"minute":"many"}`), ingressOf("one", "web", "limit"))
 	w.settle()
-	if got := w.plugins(one); !slices.Equal(got, []string{"request-termination"}) {
+	if got := w.plugins(one); !slices.Equal(got, []string{"unusable"}) {
 		t.Errorf("a route whose plugin never was valid has plugins %v", got)
 	}
 }
@@ -280,7 +280,7 @@ func TestRestore(t *testing.T) {
 	p.UID, p.Generation = "another", 1
 	recreated.Set(p)
 	recreated.settle()
-	if got := recreated.plugins(one); !slices.Equal(got, []string{"request-termination"}) {
+	if got := recreated.plugins(one); !slices.Equal(got, []string{"unusable"}) {
 		t.Errorf("another object's last good version was used: %v", got)
 	}
 }
@@ -327,7 +327,7 @@ func TestSecrets(t *testing.T) {
 			t.Fatalf("delivered %+v", d)
 		}
 		w.units[one] = d[0].Changed[0]
-		if got := w.plugins(one); !slices.Equal(got, []string{"request-termination"}) {
+		if got := w.plugins(one); !slices.Equal(got, []string{"unusable"}) {
 			t.Errorf("plugins are %v", got)
 		}
 	})
@@ -376,7 +376,7 @@ func TestForgetKind(t *testing.T) {
 	w.settle()
 	w.Forget(store.KindKongPlugin)
 	wantOwners(t, w.settle(), one)
-	if got := w.plugins(one); !slices.Equal(got, []string{"request-termination"}) {
+	if got := w.plugins(one); !slices.Equal(got, []string{"unusable"}) {
 		t.Errorf("plugins are %v", got)
 	}
 }

@@ -48,8 +48,8 @@ type reference struct {
 // others about the reference. Only a scope of consumers or groups restricts a
 // plugin further: routes and services are never combined.
 //
-// A reference without a usable plugin becomes a request-termination plugin that
-// answers 500, so that nothing runs without the protection that was asked for.
+// A reference without a usable plugin becomes a plugin that answers 500, so that
+// nothing runs without the protection that was asked for.
 func Attach(from Referrer, scope fragment.ClaimScope, attachments []Attachment, result *fragment.Result) {
 	list := from.references(result)
 	for _, ref := range list {
@@ -261,13 +261,8 @@ func (a *attacher) reportOnce(reason, message, fix string) {
 	a.result.Report(a.from.Object, field, reason, message, fix)
 }
 
-// brokenMessage is the body of requests that a missing plugin would have
-// applied to.
-const brokenMessage = "a plugin of this route is missing or invalid"
-
-// broken answers 500 where the plugin would have applied. request-termination
-// runs after nearly all other plugins, which is what is wanted: their logs and
-// their own refusals stay.
+// broken answers 500 where the plugin would have applied, before every other
+// plugin: nothing is to be counted, cached or answered without the missing one.
 //
 // Routes and services answer so to everyone, also when consumers refer to the
 // same plugin: what is missing may be the very plugin that tells them apart.
@@ -284,17 +279,14 @@ func (a *attacher) broken(ref reference) {
 // mark adds the plugin that answers 500, unless the gateway's settings say to
 // run without broken plugins.
 func (a *attacher) mark(at Attachment) {
-	marker := &entity.Plugin{
-		Name:   "request-termination",
-		Config: map[string]any{"status_code": int64(500), "message": brokenMessage},
-		Tags:   fragment.Tags(a.from.Object, nil),
-	}
+	marker := entity.Unusable(at.Consumer != "" || at.ConsumerGroup != "")
+	marker.Tags = fragment.Tags(a.from.Object, nil)
 	slot := marker.Name + " " + at.key()
 	if _, taken := a.taken[slot]; taken || a.from.Refs.Settings().RunWithoutBrokenPlugins {
 		return
 	}
 	a.taken[slot] = ""
-	a.result.Entities = append(a.result.Entities, instance(marker, "broken", at))
+	a.result.Entities = append(a.result.Entities, instance(&marker, "broken", at))
 }
 
 // instance returns a plugin of the template for one attachment. Its id follows
