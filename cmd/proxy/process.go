@@ -69,7 +69,11 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 	}
 	p.status = status.New(status.Facts{Ready: p.readiness, Describe: p.describe, Metrics: metrics})
 	if o.declarativeConfig != "" {
-		p.source = &file{process: p, path: o.declarativeConfig}
+		f := newFile(p, o.declarativeConfig)
+		p.source = f
+		if err := metrics.Register(f); err != nil {
+			return nil, err
+		}
 	} else {
 		p.source, err = newStream(p)
 	}
