@@ -27,6 +27,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	"github.com/kong/kong-istio-gateway/internal/operator/render"
 	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
+	"github.com/kong/kong-istio-gateway/test/apiserver"
 )
 
 // runManager runs a manager until stop is called or the test ends.
@@ -86,7 +87,7 @@ func (p *proxy) routes() ([]string, configsync.Position) {
 func startPod(t *testing.T, key types.NamespacedName, o options) *proxy {
 	t.Helper()
 	deployment := &appsv1.Deployment{}
-	eventually(t, "Deployment", func() error {
+	apiserver.Eventually(t, "Deployment", func() error {
 		return kube.Get(t.Context(), types.NamespacedName{Namespace: key.Namespace, Name: key.Name + "-blue"}, deployment)
 	})
 	rs := &appsv1.ReplicaSet{Spec: appsv1.ReplicaSetSpec{Selector: deployment.Spec.Selector, Template: deployment.Spec.Template}}
@@ -171,7 +172,7 @@ func TestStream(t *testing.T) {
 	p := startPod(t, key, o)
 	wantRoutes := func(n int) (position configsync.Position) {
 		t.Helper()
-		eventually(t, "routes at the proxy", func() error {
+		apiserver.Eventually(t, "routes at the proxy", func() error {
 			names, at := p.routes()
 			if position = at; len(names) != n {
 				return fmt.Errorf("it has %v", names)
@@ -181,7 +182,7 @@ func TestStream(t *testing.T) {
 		return position
 	}
 	wantRoutes(1)
-	eventually(t, "proxies in the status", func() error {
+	apiserver.Eventually(t, "proxies in the status", func() error {
 		must(t, kube.Get(t.Context(), key, gw))
 		if n := gw.Status.Proxies.Programmed; n == nil || *n != 1 {
 			return fmt.Errorf("status is %+v", gw.Status)
@@ -192,7 +193,7 @@ func TestStream(t *testing.T) {
 	before := wantRoutes(2)
 
 	t.Run("the snapshot is kept for cold starts", func(t *testing.T) {
-		eventually(t, "snapshot", func() error {
+		apiserver.Eventually(t, "snapshot", func() error {
 			s := &corev1.Secret{}
 			if err := kube.Get(t.Context(), types.NamespacedName{Namespace: key.Namespace, Name: shard.SecretName(key.Name, 0)}, s); err != nil {
 				return err
@@ -229,7 +230,7 @@ func TestStream(t *testing.T) {
 	now := client.GracePeriodSeconds(0)
 	must(t, kube.DeleteAllOf(t.Context(), &appsv1.ReplicaSet{}, client.InNamespace(key.Namespace), now))
 	must(t, kube.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace(key.Namespace), now))
-	eventually(t, "gateway gone", func() error {
+	apiserver.Eventually(t, "gateway gone", func() error {
 		err := kube.Get(t.Context(), key, gw)
 		if err == nil {
 			return fmt.Errorf("still there, with finalizers %v", gw.Finalizers)

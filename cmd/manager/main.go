@@ -38,9 +38,14 @@ func run(args []string, getenv func(string) string, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, err)
 		return 2
 	}
+	if o.version {
+		fmt.Println("kong-istio-gateway-manager/" + version)
+		return 0
+	}
 	logger := newLogger(o, stderr)
 	ctrl.SetLogger(logger)
 	klog.SetLogger(logger.WithName("client-go"))
+	logger.Info("The manager starts", "version", version)
 	if err := start(o); err != nil {
 		logger.Error(err, "The manager stops")
 		return 1

@@ -10,19 +10,16 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -57,11 +54,7 @@ func runTests(m *testing.M) int {
 
 // startServer starts the API server with our kind and Istio's, and applies the shipped roles.
 func startServer() error {
-	dir, err := exec.CommandContext(context.Background(), "go", "list", "-m", "-f", "{{.Dir}}", "istio.io/api").Output()
-	if err != nil {
-		return fmt.Errorf("finding module istio.io/api: %w", err)
-	}
-	istio, err := filepath.Rel(apiserver.Root(), filepath.Join(strings.TrimSpace(string(dir)), "kubernetes", "customresourcedefinitions.gen.yaml"))
+	istio, err := apiserver.IstioDefinitions(context.Background())
 	if err != nil {
 		return err
 	}
@@ -131,18 +124,6 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
-		last = check()
-		return last == nil, nil
-	})
-	if err != nil {
-		t.Fatalf("%s: %v", what, last)
-	}
-}
-
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -207,7 +188,7 @@ func TestManager(t *testing.T) {
 	key := client.ObjectKeyFromObject(gw)
 
 	t.Run("children exist, with the roots of the stream", func(t *testing.T) {
-		eventually(t, "Deployment", func() error {
+		apiserver.Eventually(t, "Deployment", func() error {
 			return kube.Get(t.Context(), types.NamespacedName{Namespace: key.Namespace, Name: "edge-blue"}, &appsv1.Deployment{})
 		})
 		bundle := &corev1.ConfigMap{}
@@ -227,7 +208,7 @@ func TestManager(t *testing.T) {
 			}}},
 		}}}}
 		must(t, kube.Create(t.Context(), ing))
-		eventually(t, "attachedRoutes", func() error {
+		apiserver.Eventually(t, "attachedRoutes", func() error {
 			live := &v1alpha1.KongIstioGateway{}
 			must(t, kube.Get(t.Context(), key, live))
 			if live.Status.AttachedRoutes == nil || *live.Status.AttachedRoutes != 1 {
@@ -244,7 +225,7 @@ func TestManager(t *testing.T) {
 	})
 	t.Run("a deleted gateway leaves nothing of ours", func(t *testing.T) {
 		must(t, kube.Delete(t.Context(), gw))
-		eventually(t, "gone", func() error {
+		apiserver.Eventually(t, "gone", func() error {
 			if err := kube.Get(t.Context(), key, gw); client.IgnoreNotFound(err) != nil || err == nil {
 				return fmt.Errorf("still there: %w", err)
 			}

@@ -28,6 +28,8 @@ type options struct {
 	proxyImage     string
 	clusterDomain  string
 	logLevel       slog.Level
+	// version asks for the version instead of a manager; nothing else is checked then.
+	version bool
 	// sharedProcess lets several managers live in one process, one after the other; no flag sets it.
 	sharedProcess bool
 }
@@ -50,8 +52,12 @@ func parseOptions(args []string, getenv func(string) string, output io.Writer) (
 	fs.StringVar(&o.proxyImage, "proxy-image", getenv("RELATED_IMAGE_PROXY"), "image of gateways that name none (environment: RELATED_IMAGE_PROXY)")
 	fs.StringVar(&o.clusterDomain, "cluster-domain", "cluster.local", "the cluster's DNS domain")
 	fs.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "least level that is logged: debug, info, warn or error")
+	fs.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := fs.Parse(args); err != nil {
 		return o, err
+	}
+	if o.version {
+		return o, nil
 	}
 	var errs []error
 	if fs.NArg() > 0 {

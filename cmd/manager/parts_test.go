@@ -82,6 +82,9 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%v was accepted", args)
 		}
 	}
+	if o, err := parseOptions([]string{"-version"}, func(string) string { return "" }, io.Discard); err != nil || !o.version {
+		t.Errorf("the version needs settings: %v", err)
+	}
 	if _, err := parseOptions(nil, func(string) string { return "" }, io.Discard); err == nil || !strings.Contains(err.Error(), "POD_NAMESPACE") {
 		t.Errorf("error %v", err)
 	}

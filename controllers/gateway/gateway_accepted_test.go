@@ -17,6 +17,7 @@ import (
 
 	"github.com/kong/kong-istio-gateway/api/v1alpha1"
 	"github.com/kong/kong-istio-gateway/internal/operator/render"
+	"github.com/kong/kong-istio-gateway/test/apiserver"
 )
 
 func TestRefusedSpecKeepsLastGood(t *testing.T) {
@@ -28,7 +29,7 @@ func TestRefusedSpecKeepsLastGood(t *testing.T) {
 	change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) {
 		spec.Mesh.Mode, spec.Deployment.Image, spec.IngressClassName = v1alpha1.MeshAmbient, "proxy:2", key.Namespace+"-new"
 	})
-	eventually(t, "not accepted", hasCondition(t, key, "Accepted", "False", v1alpha1.ReasonUnsupportedField))
+	apiserver.Eventually(t, "not accepted", hasCondition(t, key, "Accepted", "False", v1alpha1.ReasonUnsupportedField))
 	after := &appsv1.Deployment{}
 	must(t, get(t, dKey, after))
 	if after.Generation != d.Generation {
@@ -41,7 +42,7 @@ func TestRefusedSpecKeepsLastGood(t *testing.T) {
 		op.stop()
 		must(t, kube.Patch(t.Context(), after, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"replicas":5}}`)), client.FieldOwner("someone")))
 		startOperator(t)
-		eventually(t, "replicas", func() error {
+		apiserver.Eventually(t, "replicas", func() error {
 			must(t, get(t, dKey, after))
 			if *after.Spec.Replicas != 1 || after.Spec.Template.Spec.Containers[0].Image == "proxy:2" {
 				return fmt.Errorf("%d replicas of %s", *after.Spec.Replicas, after.Spec.Template.Spec.Containers[0].Image)
@@ -58,8 +59,8 @@ func TestFirstSpecRefused(t *testing.T) {
 	gw.Spec.Mesh.Mode = v1alpha1.MeshAmbient
 	must(t, kube.Create(t.Context(), gw))
 	key := client.ObjectKeyFromObject(gw)
-	eventually(t, "not accepted", hasCondition(t, key, "Accepted", "False", v1alpha1.ReasonUnsupportedField))
-	eventually(t, "ready says why", hasCondition(t, key, "Ready", "False", v1alpha1.ReasonUnsupportedField))
+	apiserver.Eventually(t, "not accepted", hasCondition(t, key, "Accepted", "False", v1alpha1.ReasonUnsupportedField))
+	apiserver.Eventually(t, "ready says why", hasCondition(t, key, "Ready", "False", v1alpha1.ReasonUnsupportedField))
 	for name := range versions(t, ns) {
 		if strings.HasSuffix(name, "/edge") && !strings.Contains(name, "KongIstioGateway") {
 			t.Errorf("%s was created", name)
@@ -74,7 +75,7 @@ func TestClassClaim(t *testing.T) {
 	second := namespace(t, nil)
 	must(t, kube.Create(t.Context(), newGateway(second, "late", class)))
 	late := types.NamespacedName{Namespace: second, Name: "late"}
-	eventually(t, "refused", hasCondition(t, late, "Accepted", "False", v1alpha1.ReasonClassClaimed))
+	apiserver.Eventually(t, "refused", hasCondition(t, late, "Accepted", "False", v1alpha1.ReasonClassClaimed))
 	gw := &v1alpha1.KongIstioGateway{}
 	must(t, get(t, late, gw))
 	if m := apimeta.FindStatusCondition(gw.Status.Conditions, "Accepted").Message; !strings.Contains(m, first.String()) {
@@ -86,8 +87,8 @@ func TestClassClaim(t *testing.T) {
 		pod.Name, pod.Namespace = "edge-blue-0", first.Namespace
 		must(t, kube.Delete(t.Context(), pod, client.GracePeriodSeconds(0)))
 		must(t, kube.Delete(t.Context(), newGateway(first.Namespace, first.Name, "")))
-		eventually(t, "accepted", hasCondition(t, late, "Accepted", "True", "Accepted"))
-		eventually(t, "class names it", func() error {
+		apiserver.Eventually(t, "accepted", hasCondition(t, late, "Accepted", "True", "Accepted"))
+		apiserver.Eventually(t, "class names it", func() error {
 			c := &networkingv1.IngressClass{}
 			if err := get(t, types.NamespacedName{Name: class}, c); err != nil {
 				return err
@@ -103,7 +104,7 @@ func TestClassClaim(t *testing.T) {
 		theirs.Name, theirs.Spec.Controller = second+"-nginx", "example.com/nginx"
 		must(t, kube.Create(t.Context(), theirs))
 		change(t, late, func(spec *v1alpha1.KongIstioGatewaySpec) { spec.IngressClassName = theirs.Name })
-		eventually(t, "refused", hasCondition(t, late, "Accepted", "False", v1alpha1.ReasonClassClaimed))
+		apiserver.Eventually(t, "refused", hasCondition(t, late, "Accepted", "False", v1alpha1.ReasonClassClaimed))
 		now := &networkingv1.IngressClass{}
 		must(t, get(t, types.NamespacedName{Name: theirs.Name}, now))
 		if now.ResourceVersion != theirs.ResourceVersion {
@@ -128,15 +129,15 @@ func TestClassClaim(t *testing.T) {
 				return nil
 			}
 		}
-		eventually(t, "claimed", owner(late.String()))
-		eventually(t, "accepted", hasCondition(t, late, "Accepted", "True", "Accepted"))
-		eventually(t, "the old class is gone", func() error {
+		apiserver.Eventually(t, "claimed", owner(late.String()))
+		apiserver.Eventually(t, "accepted", hasCondition(t, late, "Accepted", "True", "Accepted"))
+		apiserver.Eventually(t, "the old class is gone", func() error {
 			if err := get(t, types.NamespacedName{Name: class}, &networkingv1.IngressClass{}); !apierrors.IsNotFound(err) {
 				return fmt.Errorf("still there: %w", err)
 			}
 			return nil
 		})
 		must(t, kube.Delete(t.Context(), newGateway(late.Namespace, late.Name, "")))
-		eventually(t, "given back", owner(""))
+		apiserver.Eventually(t, "given back", owner(""))
 	})
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/kong/kong-istio-gateway/api/v1alpha1"
 	"github.com/kong/kong-istio-gateway/internal/operator/mesh"
 	"github.com/kong/kong-istio-gateway/internal/operator/render"
+	"github.com/kong/kong-istio-gateway/test/apiserver"
 )
 
 func newGateway(ns, name, class string) *v1alpha1.KongIstioGateway {
@@ -45,7 +46,7 @@ func create(t *testing.T, op *operator, change func(*v1alpha1.KongIstioGateway))
 	key := client.ObjectKeyFromObject(gw)
 	settle(t, key)
 	op.fleet.tell(key, FleetFacts{Known: true, Connected: 1, Programmed: 1, Version: "v1"})
-	eventually(t, "Ready", hasCondition(t, key, "Ready", "True", "Ready"))
+	apiserver.Eventually(t, "Ready", hasCondition(t, key, "Ready", "True", "Ready"))
 	return key
 }
 
@@ -71,7 +72,7 @@ func hasCondition(t *testing.T, key types.NamespacedName, kind, status, reason s
 // change edits a gateway's spec as a user does.
 func change(t *testing.T, key types.NamespacedName, edit func(*v1alpha1.KongIstioGatewaySpec)) {
 	t.Helper()
-	eventually(t, "edit", func() error {
+	apiserver.Eventually(t, "edit", func() error {
 		gw := &v1alpha1.KongIstioGateway{}
 		if err := get(t, key, gw); err != nil {
 			return err
@@ -126,7 +127,7 @@ func TestRestartWritesNothing(t *testing.T) {
 	settle(t, key)
 	fleet := FleetFacts{Known: true, Connected: 1, Programmed: 1, Version: "v1"}
 	op.fleet.tell(key, fleet)
-	eventually(t, "Ready", hasCondition(t, key, "Ready", "True", "Ready"))
+	apiserver.Eventually(t, "Ready", hasCondition(t, key, "Ready", "True", "Ready"))
 	op.stop()
 
 	before := versions(t, ns)
@@ -137,7 +138,7 @@ func TestRestartWritesNothing(t *testing.T) {
 	again.routes.tell(key, backends)
 	again.fleet.tell(key, fleet)
 	// A change that needs no write, and one that does, show that the second manager has made its passes.
-	eventually(t, "the second manager knows the gateway", func() error {
+	apiserver.Eventually(t, "the second manager knows the gateway", func() error {
 		if _, ok := again.routes.gateway(key); !ok {
 			return errors.New("not told yet")
 		}
@@ -177,7 +178,7 @@ func TestDriftIsCorrected(t *testing.T) {
 		s.Annotations["example.com/lb"] = "slow"
 		s.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster
 		must(t, kube.Update(t.Context(), s))
-		eventually(t, "drift", func() error {
+		apiserver.Eventually(t, "drift", func() error {
 			must(t, get(t, key, s))
 			if s.Annotations["example.com/lb"] != "fast" || s.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal {
 				return fmt.Errorf("still %v, %s", s.Annotations, s.Spec.ExternalTrafficPolicy)
@@ -193,7 +194,7 @@ func TestDriftIsCorrected(t *testing.T) {
 		change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) {
 			spec.Service.Annotations = map[string]string{"example.com/lb": "fast"}
 		})
-		eventually(t, "removed annotation disappears", func() error {
+		apiserver.Eventually(t, "removed annotation disappears", func() error {
 			must(t, get(t, key, s))
 			if _, there := s.Annotations["example.com/other"]; there {
 				return fmt.Errorf("still %v", s.Annotations)
@@ -222,16 +223,16 @@ func TestDriftIsCorrected(t *testing.T) {
 			}
 		}
 		tolerate(`{"tolerations":[{"key":"edge","operator":"Exists","effect":"NoSchedule"}]}`)
-		eventually(t, "set", effect(corev1.TaintEffectNoSchedule))
+		apiserver.Eventually(t, "set", effect(corev1.TaintEffectNoSchedule))
 		tolerate(`{"tolerations":[{"key":"edge","operator":"Exists"}]}`)
-		eventually(t, "dropped", effect(""))
+		apiserver.Eventually(t, "dropped", effect(""))
 	})
 	t.Run("a deleted child is made again", func(t *testing.T) {
 		pdb := &policyv1.PodDisruptionBudget{}
 		must(t, get(t, key, pdb))
 		old := pdb.UID
 		must(t, kube.Delete(t.Context(), pdb))
-		eventually(t, "made again", func() error {
+		apiserver.Eventually(t, "made again", func() error {
 			if err := get(t, key, pdb); err != nil {
 				return err
 			}
@@ -247,7 +248,7 @@ func TestDriftIsCorrected(t *testing.T) {
 		delete(sa.Labels, render.LabelGatewayUID)
 		delete(sa.Labels, "app.kubernetes.io/managed-by")
 		must(t, kube.Update(t.Context(), sa))
-		eventually(t, "label", func() error {
+		apiserver.Eventually(t, "label", func() error {
 			must(t, get(t, key, sa))
 			if sa.Labels[render.LabelGatewayUID] == "" || sa.Labels["app.kubernetes.io/managed-by"] == "" {
 				return fmt.Errorf("labels %v", sa.Labels)
@@ -267,7 +268,7 @@ func TestForeignObjectIsRefused(t *testing.T) {
 	must(t, kube.Create(t.Context(), theirs))
 	key := types.NamespacedName{Namespace: ns, Name: "edge"}
 	must(t, kube.Create(t.Context(), newGateway(ns, "edge", ns)))
-	eventually(t, "refused", hasCondition(t, key, "RolledOut", "False", v1alpha1.ReasonApplyFailed))
+	apiserver.Eventually(t, "refused", hasCondition(t, key, "RolledOut", "False", v1alpha1.ReasonApplyFailed))
 
 	gw := &v1alpha1.KongIstioGateway{}
 	must(t, get(t, key, gw))
@@ -283,7 +284,7 @@ func TestForeignObjectIsRefused(t *testing.T) {
 
 	must(t, kube.Delete(t.Context(), theirs))
 	op.routes.tell(key, RouteFacts{Synced: true})
-	eventually(t, "the Service is made once the foreign one is gone", func() error {
+	apiserver.Eventually(t, "the Service is made once the foreign one is gone", func() error {
 		if err := get(t, key, now); err != nil {
 			return err
 		}
@@ -316,10 +317,10 @@ func TestContestedField(t *testing.T) {
 	}
 	for range 3 {
 		contest()
-		eventually(t, "retaken", replicas(1))
+		apiserver.Eventually(t, "retaken", replicas(1))
 	}
 	contest()
-	eventually(t, "contested", hasCondition(t, key, "RolledOut", "False", v1alpha1.ReasonFieldContested))
+	apiserver.Eventually(t, "contested", hasCondition(t, key, "RolledOut", "False", v1alpha1.ReasonFieldContested))
 	gw := &v1alpha1.KongIstioGateway{}
 	must(t, get(t, key, gw))
 	if m := apimeta.FindStatusCondition(gw.Status.Conditions, "RolledOut").Message; !strings.Contains(m, `"autoscaler"`) || !strings.Contains(m, ".spec.replicas") {
@@ -329,7 +330,7 @@ func TestContestedField(t *testing.T) {
 
 	t.Run("other fields are kept right all the same", func(t *testing.T) {
 		change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) { spec.Deployment.Image = "proxy:2" })
-		eventually(t, "image", func() error {
+		apiserver.Eventually(t, "image", func() error {
 			d := &appsv1.Deployment{}
 			if err := get(t, types.NamespacedName{Namespace: key.Namespace, Name: key.Name + "-blue"}, d); err != nil {
 				return err
@@ -344,7 +345,7 @@ func TestContestedField(t *testing.T) {
 	t.Run("after ten minutes it is taken back", func(t *testing.T) {
 		op.clock.SetTime(op.clock.Now().Add(10*time.Minute + time.Second))
 		op.fleet.tell(key, FleetFacts{Known: true, Connected: 1, Programmed: 1, Version: "v1"})
-		eventually(t, "retaken", replicas(1))
+		apiserver.Eventually(t, "retaken", replicas(1))
 	})
 }
 
@@ -365,7 +366,7 @@ func TestDeleteRemovesAllAndNothingElse(t *testing.T) {
 	must(t, kube.Create(t.Context(), class))
 
 	must(t, kube.Delete(t.Context(), gw))
-	eventually(t, "the Deployment goes first", func() error {
+	apiserver.Eventually(t, "the Deployment goes first", func() error {
 		d := &appsv1.Deployment{}
 		if err := get(t, types.NamespacedName{Namespace: ns, Name: "edge-blue"}, d); !apierrors.IsNotFound(err) {
 			return fmt.Errorf("still there: %w", err)
@@ -376,7 +377,7 @@ func TestDeleteRemovesAllAndNothingElse(t *testing.T) {
 	pod := &corev1.Pod{}
 	pod.Name, pod.Namespace = "edge-blue-0", ns
 	must(t, kube.Delete(t.Context(), pod, client.GracePeriodSeconds(0)))
-	eventually(t, "gone", func() error {
+	apiserver.Eventually(t, "gone", func() error {
 		if err := get(t, key, gw); !apierrors.IsNotFound(err) {
 			return fmt.Errorf("still there: %w", err)
 		}
@@ -400,8 +401,8 @@ func TestPause(t *testing.T) {
 	op := startOperator(t)
 	key := create(t, op, nil)
 	change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) { spec.Paused, spec.Deployment.Image = true, "proxy:2" })
-	eventually(t, "paused", hasCondition(t, key, "Paused", "True", "Paused"))
-	eventually(t, "not rolled out", hasCondition(t, key, "RolledOut", "False", "Progressing"))
+	apiserver.Eventually(t, "paused", hasCondition(t, key, "Paused", "True", "Paused"))
+	apiserver.Eventually(t, "not rolled out", hasCondition(t, key, "RolledOut", "False", "Progressing"))
 	d := &appsv1.Deployment{}
 	must(t, get(t, types.NamespacedName{Namespace: key.Namespace, Name: "edge-blue"}, d))
 	if d.Spec.Template.Spec.Containers[0].Image == "proxy:2" {
@@ -411,12 +412,12 @@ func TestPause(t *testing.T) {
 	must(t, get(t, key, s))
 	must(t, kube.Delete(t.Context(), s))
 	op.fleet.tell(key, FleetFacts{Known: true, Connected: 0, Programmed: 0})
-	eventually(t, "status goes on", hasCondition(t, key, "AddressReady", "False", "AddressPending"))
+	apiserver.Eventually(t, "status goes on", hasCondition(t, key, "AddressReady", "False", "AddressPending"))
 	if err := get(t, key, s); !apierrors.IsNotFound(err) {
 		t.Errorf("a paused gateway made a Service: %v", err)
 	}
 	change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) { spec.Paused = false })
-	eventually(t, "goes on", func() error {
+	apiserver.Eventually(t, "goes on", func() error {
 		if err := get(t, key, s); err != nil {
 			return err
 		}

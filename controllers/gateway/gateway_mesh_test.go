@@ -22,6 +22,7 @@ import (
 
 	"github.com/kong/kong-istio-gateway/api/v1alpha1"
 	"github.com/kong/kong-istio-gateway/internal/operator/mesh"
+	"github.com/kong/kong-istio-gateway/test/apiserver"
 )
 
 func istioObject(kind istioKind, key types.NamespacedName, spec map[string]any) *unstructured.Unstructured {
@@ -54,9 +55,9 @@ func TestPauseFreezesTheScope(t *testing.T) {
 			return nil
 		}
 	}
-	eventually(t, "covered", covered("10.96.0.7:80"))
+	apiserver.Eventually(t, "covered", covered("10.96.0.7:80"))
 	change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) { spec.Paused = true })
-	eventually(t, "frozen", func() error {
+	apiserver.Eventually(t, "frozen", func() error {
 		if r, _ := op.routes.gateway(key); !r.ScopeFrozen {
 			return fmt.Errorf("routing %+v", r)
 		}
@@ -64,9 +65,9 @@ func TestPauseFreezesTheScope(t *testing.T) {
 	})
 	op.routes.SetEgress(key, nil) // as after a restart
 	op.routes.tell(key, RouteFacts{Synced: true, Backends: []mesh.Backend{web, api}})
-	eventually(t, "what the Sidecar in force covers", covered("10.96.0.7:80"))
+	apiserver.Eventually(t, "what the Sidecar in force covers", covered("10.96.0.7:80"))
 	change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) { spec.Paused = false })
-	eventually(t, "everything", covered("10.96.0.7:80", "10.96.0.8:80"))
+	apiserver.Eventually(t, "everything", covered("10.96.0.7:80", "10.96.0.8:80"))
 	if r, _ := op.routes.gateway(key); r.ScopeFrozen {
 		t.Error("still frozen")
 	}
@@ -79,7 +80,7 @@ func TestEgressScopeLeads(t *testing.T) {
 
 	op.routes.tell(key, RouteFacts{Synced: false})
 	must(t, kube.Create(t.Context(), newGateway(ns, "edge", ns)))
-	eventually(t, "held", hasCondition(t, key, "RolledOut", "False", v1alpha1.ReasonProgressing))
+	apiserver.Eventually(t, "held", hasCondition(t, key, "RolledOut", "False", v1alpha1.ReasonProgressing))
 	if err := get(t, deploymentKey(key), &appsv1.Deployment{}); !apierrors.IsNotFound(err) {
 		t.Fatalf("proxies were started before their egress scope was known: %v", err)
 	}
@@ -87,13 +88,13 @@ func TestEgressScopeLeads(t *testing.T) {
 	web := mesh.Backend{Namespace: "shop", Service: "web", ClusterIPs: []string{"10.96.0.7"}, Port: 80}
 	op.routes.tell(key, RouteFacts{Synced: true, Backends: []mesh.Backend{web}})
 	d := &appsv1.Deployment{}
-	eventually(t, "Deployment", func() error { return get(t, deploymentKey(key), d) })
+	apiserver.Eventually(t, "Deployment", func() error { return get(t, deploymentKey(key), d) })
 	scope := istioObject(sidecarKind, key, nil)
 	must(t, get(t, key, scope))
 	if !older(scope.GetResourceVersion(), d.ResourceVersion) {
 		t.Errorf("the Sidecar (%s) was written after the Deployment (%s)", scope.GetResourceVersion(), d.ResourceVersion)
 	}
-	eventually(t, "the control plane knows the hash", func() error {
+	apiserver.Eventually(t, "the control plane knows the hash", func() error {
 		if op.routes.egressOf(key)["10.96.0.7:80"] == "" {
 			return fmt.Errorf("egress %v", op.routes.egressOf(key))
 		}
@@ -103,7 +104,7 @@ func TestEgressScopeLeads(t *testing.T) {
 
 	api := mesh.Backend{Namespace: "pay", Service: "api", ClusterIPs: []string{"10.96.0.8"}, Port: 80}
 	op.routes.tell(key, RouteFacts{Synced: true, Backends: []mesh.Backend{web, api}})
-	eventually(t, "the scope follows the routes", func() error {
+	apiserver.Eventually(t, "the scope follows the routes", func() error {
 		must(t, get(t, key, scope))
 		egress, _, _ := unstructured.NestedSlice(scope.Object, "spec", "egress")
 		if text := fmt.Sprint(egress); !strings.Contains(text, "pay/api.pay.svc.cluster.local shop/web.shop.svc.cluster.local") {
@@ -111,7 +112,7 @@ func TestEgressScopeLeads(t *testing.T) {
 		}
 		return nil
 	})
-	eventually(t, "hashes", func() error {
+	apiserver.Eventually(t, "hashes", func() error {
 		if e := op.routes.egressOf(key); e["10.96.0.8:80"] == "" || e["10.96.0.7:80"] != hash {
 			return fmt.Errorf("egress %v, the hash of the first was %s", e, hash)
 		}
@@ -133,16 +134,16 @@ func TestPoliciesOfOthers(t *testing.T) {
 	must(t, kube.Create(t.Context(), pa))
 	must(t, kube.Create(t.Context(), newGateway(ns, "edge", ns)))
 	settle(t, key)
-	eventually(t, "shadowed", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonPeerAuthenticationShadowed))
+	apiserver.Eventually(t, "shadowed", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonPeerAuthenticationShadowed))
 	must(t, kube.Delete(t.Context(), pa))
-	eventually(t, "not shadowed", hasCondition(t, key, "MeshReady", "True", v1alpha1.ReasonMeshReady))
+	apiserver.Eventually(t, "not shadowed", hasCondition(t, key, "MeshReady", "True", v1alpha1.ReasonMeshReady))
 	scope := istioObject(sidecarKind, theirs, map[string]any{
 		"workloadSelector": map[string]any{"labels": selector}, "egress": []any{map[string]any{"hosts": []any{"./*"}}},
 	})
 	must(t, kube.Create(t.Context(), scope))
-	eventually(t, "conflict", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonEgressScopeShadowed))
+	apiserver.Eventually(t, "conflict", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonEgressScopeShadowed))
 	must(t, kube.Delete(t.Context(), scope))
-	eventually(t, "no conflict", hasCondition(t, key, "MeshReady", "True", v1alpha1.ReasonMeshReady))
+	apiserver.Eventually(t, "no conflict", hasCondition(t, key, "MeshReady", "True", v1alpha1.ReasonMeshReady))
 
 	t.Run("the namespace's own outbound policy is carried over", func(t *testing.T) {
 		whole := istioObject(sidecarKind, types.NamespacedName{Namespace: ns, Name: "default"}, map[string]any{
@@ -150,7 +151,7 @@ func TestPoliciesOfOthers(t *testing.T) {
 		})
 		must(t, kube.Create(t.Context(), whole))
 		ours := istioObject(sidecarKind, key, nil)
-		eventually(t, "policy", func() error {
+		apiserver.Eventually(t, "policy", func() error {
 			must(t, get(t, key, ours))
 			if mode, _, _ := unstructured.NestedString(ours.Object, "spec", "outboundTrafficPolicy", "mode"); mode != "REGISTRY_ONLY" {
 				return fmt.Errorf("mode %q", mode)
@@ -158,7 +159,7 @@ func TestPoliciesOfOthers(t *testing.T) {
 			return nil
 		})
 		must(t, kube.Delete(t.Context(), whole))
-		eventually(t, "and given up", func() error {
+		apiserver.Eventually(t, "and given up", func() error {
 			must(t, get(t, key, ours))
 			if _, there, _ := unstructured.NestedMap(ours.Object, "spec", "outboundTrafficPolicy"); there {
 				return errors.New("still there")
@@ -178,7 +179,7 @@ func TestOldPortsStayUntilRolledOut(t *testing.T) {
 		p, _, _ := unstructured.NestedMap(pa.Object, "spec", "portLevelMtls")
 		return p
 	}
-	eventually(t, "old and new", func() error {
+	apiserver.Eventually(t, "old and new", func() error {
 		if p := ports(); p["8080"] == nil || p["8000"] == nil {
 			return fmt.Errorf("ports %v", p)
 		}
@@ -187,7 +188,7 @@ func TestOldPortsStayUntilRolledOut(t *testing.T) {
 	pod := &corev1.Pod{}
 	pod.Name, pod.Namespace = "edge-blue-0", key.Namespace
 	must(t, kube.Delete(t.Context(), pod, client.GracePeriodSeconds(0)))
-	eventually(t, "only new", func() error {
+	apiserver.Eventually(t, "only new", func() error {
 		if p := ports(); p["8080"] == nil || p["8000"] != nil {
 			return fmt.Errorf("ports %v", p)
 		}
@@ -210,7 +211,7 @@ func TestNamespaceInjection(t *testing.T) {
 	}
 	must(t, label("enabled")())
 	change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) { spec.Mesh.NamespaceInjection.Mode = v1alpha1.Unmanaged })
-	eventually(t, "released", label(""))
+	apiserver.Eventually(t, "released", label(""))
 	if ns.DeletionTimestamp != nil {
 		t.Error("the namespace is being deleted")
 	}
@@ -223,7 +224,7 @@ func TestInjectionBlocked(t *testing.T) {
 	gw.Spec.Mesh.Mode = v1alpha1.MeshSidecar
 	must(t, kube.Create(t.Context(), gw))
 	key := client.ObjectKeyFromObject(gw)
-	eventually(t, "blocked", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonInjectionBlockedByNamespace))
+	apiserver.Eventually(t, "blocked", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonInjectionBlockedByNamespace))
 	if err := get(t, deploymentKey(key), &appsv1.Deployment{}); !apierrors.IsNotFound(err) {
 		t.Errorf("pods were started that Istio does not inject: %v", err)
 	}
@@ -231,7 +232,7 @@ func TestInjectionBlocked(t *testing.T) {
 	must(t, get(t, types.NamespacedName{Name: ns}, live))
 	delete(live.Labels, mesh.LabelNamespaceInject)
 	must(t, kube.Update(t.Context(), live))
-	eventually(t, "not blocked", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonNoProxies))
+	apiserver.Eventually(t, "not blocked", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonNoProxies))
 }
 
 // TestRunningPodsStayInTheMesh: while no injector is there, a change does not replace meshed pods by others.
@@ -240,9 +241,9 @@ func TestRunningPodsStayInTheMesh(t *testing.T) {
 	key := create(t, op, nil)
 	c := injector()
 	must(t, kube.Delete(t.Context(), c))
-	eventually(t, "no injector", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonIstioNotFound))
+	apiserver.Eventually(t, "no injector", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonIstioNotFound))
 	change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) { spec.Deployment.Image = "proxy:2" })
-	eventually(t, "held", hasCondition(t, key, "RolledOut", "False", v1alpha1.ReasonProgressing))
+	apiserver.Eventually(t, "held", hasCondition(t, key, "RolledOut", "False", v1alpha1.ReasonProgressing))
 	image := func() string {
 		d := &appsv1.Deployment{}
 		must(t, get(t, deploymentKey(key), d))
@@ -252,7 +253,7 @@ func TestRunningPodsStayInTheMesh(t *testing.T) {
 		t.Error("meshed pods were replaced")
 	}
 	must(t, kube.Create(t.Context(), injector()))
-	eventually(t, "goes on", func() error {
+	apiserver.Eventually(t, "goes on", func() error {
 		if image() != "proxy:2" {
 			return errors.New("old image")
 		}
@@ -272,11 +273,11 @@ func TestWithoutMesh(t *testing.T) {
 	t.Run("joining and leaving", func(t *testing.T) {
 		change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) { spec.Mesh.Mode = v1alpha1.MeshSidecar })
 		for _, k := range istioKinds {
-			eventually(t, "joined", func() error { return get(t, key, istioObject(k, key, nil)) })
+			apiserver.Eventually(t, "joined", func() error { return get(t, key, istioObject(k, key, nil)) })
 		}
 		change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) { spec.Mesh.Mode = v1alpha1.MeshNone })
 		for _, k := range istioKinds {
-			eventually(t, "left", func() error {
+			apiserver.Eventually(t, "left", func() error {
 				if err := get(t, key, istioObject(k, key, nil)); !apierrors.IsNotFound(err) {
 					return fmt.Errorf("%s is still there: %w", k.gvk.Kind, err)
 				}
@@ -295,10 +296,10 @@ func TestIstioComesAndGoes(t *testing.T) {
 	again := crd.DeepCopy()
 	again.ResourceVersion, again.UID, again.Status = "", "", apiextensionsv1.CustomResourceDefinitionStatus{}
 	must(t, kube.Delete(t.Context(), crd))
-	eventually(t, "missing", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonIstioNotFound))
+	apiserver.Eventually(t, "missing", hasCondition(t, key, "MeshReady", "False", v1alpha1.ReasonIstioNotFound))
 	// The rest goes on being kept right.
 	change(t, key, func(spec *v1alpha1.KongIstioGatewaySpec) { spec.Deployment.Image = "proxy:2" })
-	eventually(t, "image", func() error {
+	apiserver.Eventually(t, "image", func() error {
 		d := &appsv1.Deployment{}
 		must(t, get(t, deploymentKey(key), d))
 		if d.Spec.Template.Spec.Containers[0].Image != "proxy:2" {
@@ -306,21 +307,21 @@ func TestIstioComesAndGoes(t *testing.T) {
 		}
 		return nil
 	})
-	eventually(t, "definition is gone", func() error {
+	apiserver.Eventually(t, "definition is gone", func() error {
 		if err := get(t, types.NamespacedName{Name: again.Name}, crd); !apierrors.IsNotFound(err) {
 			return fmt.Errorf("still there: %w", err)
 		}
 		return nil
 	})
 	must(t, kube.Create(t.Context(), again))
-	eventually(t, "back", func() error { return get(t, key, istioObject(destinationRuleKind, key, nil)) })
-	eventually(t, "mesh ready", hasCondition(t, key, "MeshReady", "True", v1alpha1.ReasonMeshReady))
+	apiserver.Eventually(t, "back", func() error { return get(t, key, istioObject(destinationRuleKind, key, nil)) })
+	apiserver.Eventually(t, "mesh ready", hasCondition(t, key, "MeshReady", "True", v1alpha1.ReasonMeshReady))
 	t.Run("and is watched again", func(t *testing.T) {
 		rule := istioObject(destinationRuleKind, key, nil)
 		must(t, get(t, key, rule))
 		must(t, unstructured.SetNestedField(rule.Object, "elsewhere.example", "spec", "host"))
 		must(t, kube.Update(t.Context(), rule))
-		eventually(t, "drift", func() error {
+		apiserver.Eventually(t, "drift", func() error {
 			must(t, get(t, key, rule))
 			if host, _, _ := unstructured.NestedString(rule.Object, "spec", "host"); !strings.HasPrefix(host, "edge.") {
 				return fmt.Errorf("host %s", host)
@@ -341,7 +342,7 @@ func TestRolloutStory(t *testing.T) {
 	chapter := func(title, last string) {
 		t.Helper()
 		text := "# " + title + "\n"
-		eventually(t, title, func() error {
+		apiserver.Eventually(t, title, func() error {
 			for {
 				select {
 				case e := <-op.events.Events:

@@ -4,11 +4,9 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -22,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
@@ -59,7 +56,7 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
-	istioCRDs, err := istioDefinitions()
+	istioCRDs, err := apiserver.IstioDefinitions(context.Background())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -100,22 +97,6 @@ func logSink() *os.File {
 		return os.Stderr
 	}
 	return null
-}
-
-// istioDefinitions is the file with Istio's CustomResourceDefinitions, from the module that declares them, in the version
-// that the local cluster runs.
-func istioDefinitions() (string, error) {
-	cmd := exec.CommandContext(context.Background(), "go", "mod", "download", "-json", "istio.io/api")
-	cmd.Dir = filepath.Join(apiserver.Root(), "test", "cluster", "tools", "istio")
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("finding module istio.io/api: %w: %s", err, out)
-	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(out, &module); err != nil {
-		return "", fmt.Errorf("finding module istio.io/api: %w", err)
-	}
-	return filepath.Rel(apiserver.Root(), filepath.Join(module.Dir, "kubernetes", "customresourcedefinitions.gen.yaml"))
 }
 
 // manager is the shipped ServiceAccount with the shipped role, so that a right that is missing there fails here.
@@ -237,19 +218,6 @@ func startOperator(t *testing.T) *operator {
 	return op
 }
 
-// eventually waits until check returns nil; it fails the test with check's last error.
-func eventually(t *testing.T, what string, check func() error) {
-	t.Helper()
-	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 20*time.Second, true, func(context.Context) (bool, error) {
-		last = check()
-		return last == nil, nil
-	})
-	if err != nil {
-		t.Fatalf("%s: %v", what, last)
-	}
-}
-
 func namespace(t *testing.T, labels map[string]string) string {
 	t.Helper()
 	ns := &corev1.Namespace{}
@@ -281,7 +249,7 @@ func settle(t *testing.T, key types.NamespacedName) {
 func settleDeployment(t *testing.T, key types.NamespacedName) {
 	t.Helper()
 	d := &appsv1.Deployment{}
-	eventually(t, "Deployment exists", func() error {
+	apiserver.Eventually(t, "Deployment exists", func() error {
 		return get(t, types.NamespacedName{Namespace: key.Namespace, Name: key.Name + "-blue"}, d)
 	})
 	settlePod(t, key, d)
