@@ -107,7 +107,8 @@ type Fleet struct {
 	// Acknowledged is the position that all of them have reached, the zero
 	// position without proxies.
 	Acknowledged configsync.Position
-	// Rejected is what any of them leaves out.
+	// Rejected is what any of them leaves out, or is not sent because its
+	// version does not know it.
 	Rejected []configsync.Rejection
 	// ScopePending are upstream addresses ("ip:port") that any of them uses
 	// although its sidecar has no listener for them.

@@ -311,6 +311,16 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("problems are %v", f.Problems)
 		}
 	})
+	t.Run("not known to an older proxy", func(t *testing.T) {
+		_, list := s.entities()
+		i := slices.IndexFunc(list, func(e entity.Entity) bool { p, ok := e.(*entity.Plugin); return ok && p.Name == "rate-limiting" })
+		s.server.mu.Lock()
+		s.server.rejections[s.stream()] = nil
+		s.server.omissions[s.stream()] = []server.Omission{{Key: entity.KeyOf(list[i]), Reason: "the proxy's version does not know it", Proxies: 1}}
+		s.server.mu.Unlock()
+		s.cp.FleetChanged(context.Background(), s.gateway)
+		s.condition("rate-limit", "False/Invalid: proxies cannot run the plugins")
+	})
 }
 
 func TestSecretDeletedTakesEffect(t *testing.T) {

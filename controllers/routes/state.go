@@ -3,6 +3,7 @@
 package routes
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -185,9 +186,10 @@ func (g *gatewayState) blame(rejections []configsync.Rejection) []fragment.Probl
 		if !ok {
 			continue
 		}
+		name := cmp.Or(r.Name, string(r.Key.ID))
 		problems = append(problems, fragment.Problem{
 			Object: object, Field: r.Field, Reason: reasonRejected,
-			Message: fmt.Sprintf("proxies cannot run the %s %q made from it: %s", r.Key.Kind, r.Name, r.Reason),
+			Message: fmt.Sprintf("proxies cannot run the %s %q made from it: %s", r.Key.Kind, name, r.Reason),
 			Fix:     "correct the field, or update the gateway's proxies",
 		})
 	}

@@ -155,6 +155,7 @@ type fakeServer struct {
 	acked      map[configsync.Gateway]configsync.Position
 	rejections map[configsync.Gateway][]server.Rejection
 	reports    map[configsync.Gateway]configsync.Report
+	omissions  map[configsync.Gateway][]server.Omission
 }
 
 func (s *fakeServer) Publish(g configsync.Gateway, snap configsync.Snapshot) error {
@@ -174,7 +175,7 @@ func (s *fakeServer) Forget(g configsync.Gateway) {
 func (s *fakeServer) Facts(g configsync.Gateway) server.Facts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := server.Facts{Rejections: s.rejections[g]}
+	f := server.Facts{Rejections: s.rejections[g], Omissions: s.omissions[g]}
 	if p, ok := s.acked[g]; ok {
 		f.Proxies = []server.Proxy{{Position: p, Report: s.reports[g]}}
 	}
@@ -219,7 +220,7 @@ func start(t *testing.T, namespace string) *system {
 	fake := &fakeServer{
 		published: map[configsync.Gateway]configsync.Snapshot{}, count: map[configsync.Gateway]int{},
 		acked: map[configsync.Gateway]configsync.Position{}, rejections: map[configsync.Gateway][]server.Rejection{},
-		reports: map[configsync.Gateway]configsync.Report{},
+		reports: map[configsync.Gateway]configsync.Report{}, omissions: map[configsync.Gateway][]server.Omission{},
 	}
 	s := &system{t: t, server: fake, gateway: types.NamespacedName{Namespace: namespace, Name: "edge"}, stop: stop}
 	s.cp = routes.New(routes.Config{

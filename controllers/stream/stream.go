@@ -285,6 +285,9 @@ func (p *Publisher) Fleet(key types.NamespacedName) routes.Fleet {
 	for _, r := range facts.Rejections {
 		f.Rejected = append(f.Rejected, r.Rejection)
 	}
+	for _, o := range facts.Omissions {
+		f.Rejected = append(f.Rejected, configsync.Rejection{Key: o.Key, Field: o.Field, Reason: o.Reason})
+	}
 	slices.Sort(f.ScopePending)
 	slices.Sort(f.Errors)
 	f.ScopePending, f.Errors = slices.Compact(f.ScopePending), slices.Compact(f.Errors)

@@ -171,10 +171,11 @@ func (f *filter) substitute(r *configsync.Record) *configsync.Record {
 		return nil
 	}
 	value, err := schema.DecodeObject(r.JSON)
-	if err != nil || value["service"] == nil && value["route"] == nil {
+	ofConsumer := value["consumer"] != nil || value["consumer_group"] != nil
+	if err != nil || value["service"] == nil && value["route"] == nil && !ofConsumer {
 		return nil
 	}
-	unusable := entity.Unusable(value["consumer"] != nil || value["consumer_group"] != nil)
+	unusable := entity.Unusable(ofConsumer)
 	if f.theirs[configsync.PluginSchemaName(unusable.Name)] == nil {
 		unusable = entity.Unusable(true) // an older proxy
 	}

@@ -52,41 +52,6 @@ func TestInspectPod(t *testing.T) {
 	}
 }
 
-func TestParseConfig(t *testing.T) {
-	text := `
-defaultConfig: {discoveryAddress: istiod.istio-system.svc:15012}
-enableAutoMtls: false
-outboundTrafficPolicy: {mode: REGISTRY_ONLY}
-rootNamespace: istio-config
-trustDomain: example.org
-`
-	got, err := ParseConfig(text, "istio-system")
-	if want := (Config{RootNamespace: "istio-config", TrustDomain: "example.org", OutboundTrafficPolicy: OutboundRegistryOnly}); err != nil || got != want {
-		t.Errorf("got %+v, %v", got, err)
-	}
-	got, err = ParseConfig("", "istio-system")
-	if want := (Config{RootNamespace: "istio-system", TrustDomain: "cluster.local", OutboundTrafficPolicy: OutboundAllowAny, EnableAutoMTLS: true}); err != nil || got != want {
-		t.Errorf("defaults: got %+v, %v", got, err)
-	}
-	if _, err := ParseConfig("rootNamespace: [", "x"); err == nil {
-		t.Error("text that is no YAML was accepted")
-	}
-	if ConfigMapName("default") != "istio" || ConfigMapName("canary") != "istio-canary" {
-		t.Error("ConfigMap names")
-	}
-}
-
-func FuzzParseConfig(f *testing.F) {
-	f.Add("outboundTrafficPolicy: {mode: REGISTRY_ONLY}", "istio-system")
-	f.Add("trustDomain: 3", "")
-	f.Fuzz(func(t *testing.T, text, ns string) {
-		c, err := ParseConfig(text, ns)
-		if err == nil && (c.TrustDomain == "" || c.OutboundTrafficPolicy == "") {
-			t.Errorf("a default is missing in %+v", c)
-		}
-	})
-}
-
 func policyObject(name string, age time.Duration, path []string, selector map[string]any) unstructured.Unstructured {
 	u := unstructured.Unstructured{Object: map[string]any{}}
 	u.SetName(name)
