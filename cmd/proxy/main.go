@@ -42,6 +42,9 @@ func run(args []string) error {
 	logger := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: options.logLevel}))
 	ctx, hurry, stop := untilSignal()
 	defer stop()
+	if unread := unreadVariables(os.Environ()); len(unread) > 0 {
+		logger.Warn("settings without effect: nothing here reads them", "variables", unread)
+	}
 	p, err := newProcess(options, logger)
 	if err != nil {
 		return err

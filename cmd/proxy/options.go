@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,7 +62,7 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 	var listen, gateway string
 	var drainDelay, drainTimeout int
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
-	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	flags.TextVar(&o.logLevel, "log-level", kongLogLevel(env("KONG_LOG_LEVEL", "info")), "debug, info, warn or error")
 	flags.StringVar(&o.declarativeConfig, "declarative-config", env("KONG_DECLARATIVE_CONFIG", ""), "Kong declarative file (format 3.0) to run alone with")
 	flags.StringVar(&listen, "proxy-listen", env("KONG_PROXY_LISTEN", defaultListen), "HTTP listeners in Kong's syntax, or off")
 	flags.StringVar(&o.statusListen, "status-listen", env("KONG_STATUS_LISTEN", defaultStatusListen), "address of the Status API, or off")
@@ -93,6 +95,41 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 		return nil, err
 	}
 	return o, o.check()
+}
+
+// kongLogLevel reads Kong's log_level.
+func kongLogLevel(name string) slog.Level {
+	switch name {
+	case "debug":
+		return slog.LevelDebug
+	case "warn":
+		return slog.LevelWarn
+	case "error", "crit", "alert", "emerg":
+		return slog.LevelError
+	}
+	return slog.LevelInfo
+}
+
+// ownVariables are the KONG_* variables that flags stand for.
+var ownVariables = []string{
+	"KONG_DECLARATIVE_CONFIG", "KONG_PROXY_LISTEN", "KONG_STATUS_LISTEN", "KONG_PROXY_ACCESS_LOG", "KONG_LOG_LEVEL", "KONG_DATABASE",
+}
+
+// serviceLink matches the variables that Kubernetes sets for a Service that is
+// called kong or kong-something.
+var serviceLink = regexp.MustCompile(`_SERVICE_(HOST|PORT)|_PORT$|_PORT_[0-9]+_`)
+
+// unreadVariables returns the KONG_* variables that nothing here reads, so
+// that a setting which has no effect is not taken for one that has.
+func unreadVariables(environ []string) (unread []string) {
+	for _, line := range environ {
+		name, _, _ := strings.Cut(line, "=")
+		if strings.HasPrefix(name, "KONG_") && !engine.ReadsSetting(name) && !slices.Contains(ownVariables, name) && !serviceLink.MatchString(name) {
+			unread = append(unread, name)
+		}
+	}
+	slices.Sort(unread)
+	return unread
 }
 
 // check refuses combinations that cannot run.

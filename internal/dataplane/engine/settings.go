@@ -8,6 +8,7 @@ package engine
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -172,6 +173,11 @@ func ReadSettings(lookup func(string) (string, bool)) (Settings, error) {
 		return s, fmt.Errorf("settings: %s", strings.Join(problems, "; "))
 	}
 	return s, nil
+}
+
+// ReadsSetting reports whether ReadSettings knows a variable.
+func ReadsSetting(name string) bool {
+	return slices.ContainsFunc(settings, func(s setting) bool { return s.name == name })
 }
 
 func splitList(v string) []string {
