@@ -43,6 +43,15 @@ func (ex *exchange) noteBody() {
 	}
 }
 
+// errOverLimit answers a body whose size nobody knew before, and that turns out
+// to be larger than a plugin allows.
+var errOverLimit = &http1.Error{Status: 413, Message: "Request size limit exceeded", Reason: "the body is over a plugin's limit"}
+
+func (ex *exchange) overLimit() bool {
+	limit := ex.conn.x.UpstreamRequest.BodyLimit
+	return limit > 0 && ex.decoder.Received() > limit
+}
+
 // takeArrived decodes what of the body was read together with the head. It
 // reads nothing from the client.
 func (ex *exchange) takeArrived() error {
@@ -52,6 +61,9 @@ func (ex *exchange) takeArrived() error {
 		c.pending = c.pending[n:]
 		if err != nil {
 			return err
+		}
+		if ex.overLimit() {
+			return errOverLimit
 		}
 		ex.stash = append(ex.stash, data...)
 		ex.readDone = done
@@ -72,6 +84,9 @@ func (ex *exchange) nextBody() ([]byte, error) {
 		c.pending = c.pending[n:]
 		if err != nil {
 			return nil, err
+		}
+		if ex.overLimit() {
+			return nil, errOverLimit
 		}
 		ex.readDone = done
 		if len(data) > 0 || done {
