@@ -69,13 +69,17 @@ type rigOptions struct {
 	settings func(*engine.Settings)
 	plugins  probes
 	dialer   *net.Dialer
+	// accessLog replaces the one that the rig can show.
+	accessLog *engine.AccessLog
 }
 
 // startRig runs an engine with the configuration until the test ends.
 func startRig(t testing.TB, config string, o rigOptions) *rig {
 	t.Helper()
 	r := &rig{t: t, log: &lockedBuffer{}, access: &lockedBuffer{}}
-	r.accessLog = engine.NewAccessLog(r.access)
+	if r.accessLog = o.accessLog; r.accessLog == nil {
+		r.accessLog = engine.NewAccessLog(r.access)
+	}
 	settings := engine.DefaultSettings()
 	if o.settings != nil {
 		o.settings(&settings)

@@ -68,6 +68,7 @@ func (ex *exchange) answer(status int, body []byte, source plugin.Source) {
 	// A filter that changes the length says so by deleting Content-Length.
 	chunked := x.FiltersBody() && !ex.local.HasID(http1.HeaderContentLength) && c.req.Minor > 0
 	ex.addLocalHeaders(source)
+	ex.settleStatus()
 	head := http1.ResponseHead{Status: x.Answer.Status, Header: &ex.local, Framing: http1.BodyLength, ContentLength: int64(len(body))}
 	if chunked && mayHaveBody(head.Status) {
 		head.Framing = http1.BodyChunked
@@ -130,15 +131,17 @@ func (ex *exchange) writeHead(head *http1.ResponseHead) {
 			head.Connection = http1.ConnectionCloseUpgrade
 		}
 	}
-	out, err := http1.AppendResponseHead(c.out, head)
-	if err != nil {
-		// A plugin chose a status that HTTP does not have.
-		head.Status, c.x.Answer.Status = 500, 500
-		out, _ = http1.AppendResponseHead(c.out, head)
-	}
-	c.out = out
+	// The only error is that of a status out of range.
+	c.out, _ = http1.AppendResponseHead(c.out, head)
 	if c.x.Logs() {
 		ex.noteSent(head)
+	}
+}
+
+// settleStatus replaces a status that no final answer can have.
+func (ex *exchange) settleStatus() {
+	if s := &ex.conn.x.Answer.Status; *s < 200 || *s > 999 {
+		*s = 500
 	}
 }
 

@@ -151,6 +151,7 @@ func (ex *exchange) startAnswer() {
 		h.AddID(http1.HeaderDate, c.engine.dates.at(x.Times.FirstByte))
 		ex.ownDate = true
 	}
+	ex.settleStatus()
 	head := http1.ResponseHead{Status: x.Answer.Status, Header: h}
 	if x.Answer.Status == ex.resp.Status {
 		head.Reason = ex.resp.Reason
