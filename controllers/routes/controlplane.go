@@ -230,10 +230,14 @@ func (c *ControlPlane) RemoveGateway(key types.NamespacedName) {
 }
 
 func (c *ControlPlane) removeLocked(key types.NamespacedName) {
-	if c.gateways[key] == nil {
+	g := c.gateways[key]
+	if g == nil {
 		return
 	}
 	delete(c.gateways, key)
+	for owner := range g.states {
+		c.enqueue(owner) // its addresses go with it
+	}
 	c.store.RemoveGateway(key)
 	c.config.Publisher.Close(key)
 }

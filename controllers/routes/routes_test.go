@@ -228,7 +228,16 @@ plugin: cors
 		}
 	})
 	t.Run("gateway removed", func(t *testing.T) {
+		if got := ingress().Status.LoadBalancer.Ingress; len(got) != 1 {
+			t.Fatalf("addresses are %v", got)
+		}
 		s.cp.RemoveGateway(s.gateway)
+		eventually(t, "the gateway's addresses go with it", func() error {
+			if got := ingress().Status.LoadBalancer.Ingress; len(got) != 0 {
+				return fmt.Errorf("addresses are %v", got)
+			}
+			return nil
+		})
 		if f := s.cp.Facts(s.gateway); f.Synced {
 			t.Errorf("facts are %+v", f)
 		}

@@ -4,6 +4,7 @@ package routes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -102,9 +103,15 @@ func (c *ControlPlane) writeStatus(ctx context.Context, key store.Key) error {
 		return nil
 	}
 	kind := statusKinds[i]
-	verdict := c.judge(key)
+	verdict, waiting := c.judge(key)
+	switch {
+	case waiting && kind.conditions != nil:
+		return nil // it comes again when proxies acknowledge
+	case waiting:
+		return errNotPublished
+	}
 	if verdict == nil {
-		return nil
+		return c.withdraw(ctx, kind, key)
 	}
 	object := kind.object()
 	err := c.config.Cache.Get(ctx, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}, object)
@@ -128,6 +135,30 @@ func (c *ControlPlane) writeStatus(ctx context.Context, key store.Key) error {
 		}
 	}
 	return c.apply(ctx, kind, object, status)
+}
+
+// errNotPublished puts off the decision whether an Ingress is anybody's.
+var errNotPublished = errors.New("a gateway is not published yet")
+
+// withdraw takes our addresses off an Ingress that no gateway has to do with any
+// more. A condition says of which generation it is, and stays.
+func (c *ControlPlane) withdraw(ctx context.Context, kind statusKind, key store.Key) error {
+	if kind.conditions != nil {
+		return nil
+	}
+	object, name := &networkingv1.Ingress{}, types.NamespacedName{Namespace: key.Namespace, Name: key.Name}
+	if err := c.config.Cache.Get(ctx, name, object); err != nil || len(object.Status.LoadBalancer.Ingress) == 0 {
+		return client.IgnoreNotFound(err)
+	}
+	// The cache does not hold who wrote them.
+	if err := c.config.Reader.Get(ctx, name, object); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	ours := func(e metav1.ManagedFieldsEntry) bool { return e.Manager == FieldOwner && e.Subresource == "status" }
+	if !slices.ContainsFunc(object.GetManagedFields(), ours) {
+		return nil
+	}
+	return c.apply(ctx, kind, object, map[string]any{})
 }
 
 // apply writes our part of a status. A condition that another controller owns
@@ -198,13 +229,18 @@ type verdict struct {
 }
 
 // judge returns nil for objects that no gateway uses: their status is not ours.
-func (c *ControlPlane) judge(key store.Key) *verdict {
+// waiting says that a gateway may use it whose configuration is not published
+// yet.
+func (c *ControlPlane) judge(key store.Key) (v *verdict, waiting bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var v *verdict
 	for _, g := range c.gateways {
+		if !g.published {
+			waiting = true
+			continue
+		}
 		s := g.states[ownerOf(key)]
-		if s == nil || !g.published {
+		if s == nil {
 			continue
 		}
 		if v == nil {
@@ -221,7 +257,7 @@ func (c *ControlPlane) judge(key store.Key) *verdict {
 			}
 		}
 	}
-	return v
+	return v, v == nil && waiting
 }
 
 // condition returns the Programmed condition, in the words of Kong's ingress
