@@ -93,7 +93,7 @@ func (p *Publisher) Open(ctx context.Context, spec routes.GatewaySpec) ([]fragme
 		p.log.Warn("Parts of what was published before cannot be read and are left out", "gateway", spec.Key, "error", err)
 	}
 	g := &gateway{uid: spec.UID, builder: snapshot.NewBuilder(snapshot.NextTerm(transitions, stored.Position))}
-	g.saver = snapshot.NewSaver(g.builder.Export,
+	g.saver = snapshot.NewSaver(stored, g.builder.Export,
 		func(ctx context.Context, shards [][]byte) error { return p.save(ctx, spec.Key, g.uid, shards) },
 		func(err error) { p.savedWith(spec.Key, g, err) })
 	ctx, g.end = context.WithCancel(ctx)

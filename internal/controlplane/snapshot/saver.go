@@ -4,6 +4,7 @@ package snapshot
 
 import (
 	"context"
+	"slices"
 
 	"github.com/kong/kong-istio-gateway/internal/configsync/shard"
 )
@@ -20,11 +21,14 @@ type Saver struct {
 	Done func(error)
 
 	changed chan struct{}
+	stored  shard.Snapshot
 }
 
-// NewSaver returns a saver; Run makes it work.
-func NewSaver(export func() shard.Snapshot, write func(context.Context, [][]byte) error, done func(error)) *Saver {
-	return &Saver{Export: export, Write: write, Done: done, changed: make(chan struct{}, 1)}
+// NewSaver returns a saver; Run makes it work. stored is what lies in the
+// Secrets: the same content under another position is not written again, so
+// that the next manager writes nothing for having come.
+func NewSaver(stored shard.Snapshot, export func() shard.Snapshot, write func(context.Context, [][]byte) error, done func(error)) *Saver {
+	return &Saver{Export: export, Write: write, Done: done, changed: make(chan struct{}, 1), stored: stored}
 }
 
 // Changed notes that the snapshot changed. It does not block.
@@ -48,9 +52,29 @@ func (s *Saver) Run(ctx context.Context) {
 }
 
 func (s *Saver) save(ctx context.Context) error {
-	shards, err := shard.Encode(s.Export(), shard.SecretLimits)
+	snap := s.Export()
+	if sameContent(s.stored, snap) {
+		return nil
+	}
+	shards, err := shard.Encode(snap, shard.SecretLimits)
 	if err != nil {
 		return err
 	}
-	return s.Write(ctx, shards)
+	if err := s.Write(ctx, shards); err != nil {
+		s.stored = shard.Snapshot{} // of which some shards may be overwritten
+		return err
+	}
+	s.stored = snap
+	return nil
+}
+
+// sameContent compares all but the positions. An empty snapshot may never have
+// been stored.
+func sameContent(a, b shard.Snapshot) bool {
+	same := func(a, b shard.Owner) bool {
+		entities := slices.Equal(a.Entities, b.Entities)
+		return entities && a.Kind == b.Kind && a.Namespace == b.Namespace && a.Name == b.Name &&
+			a.Object == b.Object && a.Generation == b.Generation && a.LastGood == b.LastGood
+	}
+	return a.Records.Len() > 0 && a.Records.Hash() == b.Records.Hash() && slices.EqualFunc(a.Owners, b.Owners, same)
 }

@@ -252,7 +252,7 @@ func TestSaver(t *testing.T) {
 		fail := errors.New("refused")
 		results := make(chan error, 10)
 		writes := make(chan [][]byte, 10)
-		s := NewSaver(b.Export, func(_ context.Context, shards [][]byte) error {
+		s := NewSaver(shard.Snapshot{}, b.Export, func(_ context.Context, shards [][]byte) error {
 			writes <- shards
 			err := fail
 			fail = nil
@@ -272,6 +272,46 @@ func TestSaver(t *testing.T) {
 		<-writes
 		if got, err := shard.Decode(<-writes); err != nil || got.Records.Len() != 1 {
 			t.Errorf("written: %v", err)
+		}
+		cancel()
+		<-done
+	})
+}
+
+// TestSaverWritesNothingAgain holds that a new manager, whose position is
+// another one, leaves Secrets alone that hold the same content.
+func TestSaverWritesNothingAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := ingressPart("a", route("r1", "/1"), route("r2", "/2"))
+		broken.LastGood = true
+		fragments := []fragment.Fragment{broken, ingressPart("b", route("r3", "/3"))}
+		before := NewBuilder(3)
+		apply(t, before, fragments)
+		shards, err := shard.Encode(before.Export(), shard.SecretLimits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := shard.Decode(shards)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := NewBuilder(4)
+		apply(t, b, fragments)
+		writes := 0
+		results := make(chan error, 10)
+		s := NewSaver(stored, b.Export, func(context.Context, [][]byte) error { writes++; return nil }, func(err error) { results <- err })
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); s.Run(ctx) }()
+		s.Changed()
+		if err := <-results; err != nil || writes != 0 {
+			t.Errorf("the same content: %d writes, %v", writes, err)
+		}
+		fragments[0].LastGood = false
+		apply(t, b, fragments)
+		s.Changed()
+		if err := <-results; err != nil || writes != 1 {
+			t.Errorf("another state: %d writes, %v", writes, err)
 		}
 		cancel()
 		<-done
