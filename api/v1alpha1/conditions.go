@@ -109,6 +109,8 @@ const (
 	ReasonProgressDeadlineExceeded = "ProgressDeadlineExceeded"
 	// ReasonReplicaFailure (False): pods cannot be created.
 	ReasonReplicaFailure = "ReplicaFailure"
+	// ReasonProxyCrashing (False): a proxy ends with a failure instead of serving.
+	ReasonProxyCrashing = "ProxyCrashing"
 	// ReasonApplyFailed (False): the API server refused a child object.
 	ReasonApplyFailed = "ApplyFailed"
 	// ReasonFieldContested (False): another manager keeps changing a field that the operator owns.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -31,11 +32,50 @@ type fleet struct {
 
 	mu      sync.Mutex
 	waiting map[configsync.Gateway]bool // a look at the gateway is already scheduled
+	streams map[configsync.Gateway]*streams
+}
+
+// streams are the pods of a gateway that have, and that had, a stream.
+type streams struct {
+	have map[string]bool
+	lost map[string]time.Time
+}
+
+// lostKept bounds how long a pod that is gone is remembered.
+const lostKept = time.Hour
+
+// follow notes which pods have a stream now.
+func (s *streams) follow(proxies []server.Proxy, now time.Time) {
+	have := make(map[string]bool, len(proxies))
+	for _, p := range proxies {
+		have[p.Identity.PodName] = true
+		delete(s.lost, p.Identity.PodName)
+	}
+	for pod := range s.have {
+		if !have[pod] {
+			s.lost[pod] = now
+		}
+	}
+	maps.DeleteFunc(s.lost, func(_ string, since time.Time) bool { return now.Sub(since) > lostKept })
+	s.have = have
+}
+
+func (f *fleet) follow(g configsync.Gateway, proxies []server.Proxy, now time.Time, out *gateway.FleetFacts) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.streams[g]
+	if s == nil {
+		s = &streams{lost: map[string]time.Time{}}
+		f.streams[g] = s
+	}
+	s.follow(proxies, now)
+	out.Streams, out.Lost = s.have, maps.Clone(s.lost)
 }
 
 func newFleet(facts func(configsync.Gateway) server.Facts, openedAt func() time.Time, c clock.WithDelayedExecution) *fleet {
 	return &fleet{
 		facts: facts, openedAt: openedAt, clock: c, changes: make(chan event.GenericEvent, 1024), waiting: map[configsync.Gateway]bool{},
+		streams: map[configsync.Gateway]*streams{},
 	}
 }
 
@@ -55,9 +95,13 @@ func (f *fleet) Facts(key types.NamespacedName) gateway.FleetFacts {
 	facts, now := f.facts(g), f.clock.Now()
 	opened := f.openedAt()
 	out := gateway.FleetFacts{
-		Known:     facts.Connected > 0 || (!opened.IsZero() && now.Sub(opened) >= reconnectGrace),
+		Known:     facts.Programmed > 0 || (!opened.IsZero() && now.Sub(opened) >= reconnectGrace),
 		Connected: int32(facts.Connected), Programmed: int32(facts.Programmed), //nolint:gosec // numbers of pods
 	}
+	if !opened.IsZero() {
+		out.Expected = opened.Add(reconnectGrace)
+	}
+	f.follow(g, facts.Proxies, now, &out)
 	for _, r := range facts.Rejections {
 		out.Rejected = append(out.Rejected, rejection(r))
 	}

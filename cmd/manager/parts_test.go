@@ -116,6 +116,17 @@ func TestFleetFacts(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 
+	if got := f.Facts(key); !got.Expected.Equal(start.Add(reconnectGrace)) {
+		t.Errorf("proxies are expected at %s", got.Expected)
+	}
+	facts = server.Facts{Connected: 1, Proxies: []server.Proxy{{Identity: server.Identity{PodName: "gone"}}}}
+	if got := f.Facts(key); !got.Streams["gone"] {
+		t.Errorf("got %+v", got)
+	}
+	fresh := newFleet(func(configsync.Gateway) server.Facts { return facts }, clock.Now, clock)
+	if got := fresh.Facts(key); got.Known {
+		t.Error("a proxy that came back and acknowledged nothing yet says nothing")
+	}
 	facts = server.Facts{
 		Connected: 2, Programmed: 1,
 		Rejections: []server.Rejection{{Rejection: configsync.Rejection{Key: entity.Key{Kind: "plugins", ID: "id"}, Name: "rate-limiting", Field: "config.minute", Reason: "must be a number"}}},
@@ -125,6 +136,9 @@ func TestFleetFacts(t *testing.T) {
 		},
 	}
 	got := f.Facts(key)
+	if got.Streams["gone"] || !got.Streams["a"] || !got.Lost["gone"].Equal(clock.Now()) {
+		t.Errorf("streams %v, lost %v", got.Streams, got.Lost)
+	}
 	if got.Version != "1" || len(got.Behind) != 0 || strings.Join(got.Rejected, "") != "plugins rate-limiting: config.minute: must be a number" {
 		t.Errorf("got %+v", got)
 	}

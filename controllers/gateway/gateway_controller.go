@@ -80,6 +80,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if len(out.refused) > 0 {
 		again = refusedRetry
 	}
+	if o.lookAgain > 0 && (again == 0 || o.lookAgain < again) {
+		again = o.lookAgain
+	}
 	return ctrl.Result{RequeueAfter: again}, errors.Join(applyErr, statusErr)
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -50,6 +51,9 @@ type observed struct {
 	routes   RouteFacts
 	fleet    FleetFacts
 	caBundle string
+	// streamless are ready pods that have had no stream for too long; lookAgain is when that may change, 0 for never.
+	streamless []string
+	lookAgain  time.Duration
 }
 
 // observe reads, from caches only, what the plan and the status need.
@@ -66,7 +70,42 @@ func (r *Reconciler) observe(ctx context.Context, gw *v1alpha1.KongIstioGateway)
 			return nil, err
 		}
 	}
+	judgeStreams(o, r.Clock.Now())
 	return o, nil
+}
+
+// streamPatience is how long a ready proxy may be without a stream before that counts.
+const streamPatience = 10 * time.Second
+
+// judgeStreams looks for ready proxies without a stream: they may serve an old configuration. Right after a manager's
+// start they say nothing but that not everything is known yet.
+func judgeStreams(o *observed, now time.Time) {
+	if o.fleet.Expected.IsZero() {
+		return
+	}
+	for i := range o.pods {
+		pod := &o.pods[i]
+		since, ready := readySince(pod)
+		if !ready || pod.DeletionTimestamp != nil || o.fleet.Streams[pod.Name] {
+			continue
+		}
+		due := o.fleet.Expected
+		for _, from := range []time.Time{since, o.fleet.Lost[pod.Name]} {
+			if t := from.Add(streamPatience); t.After(due) {
+				due = t
+			}
+		}
+		switch left := due.Sub(now); {
+		case left <= 0:
+			o.streamless = append(o.streamless, pod.Name)
+			continue
+		case o.lookAgain == 0 || left < o.lookAgain:
+			o.lookAgain = left
+		}
+		if now.Before(o.fleet.Expected) {
+			o.fleet.Known = false
+		}
+	}
 }
 
 func (r *Reconciler) readRevisions(ctx context.Context, o *observed) error {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -95,11 +97,14 @@ func gatherFacts(o *observed, p plan, out outcome) condition.Facts {
 	for i := range o.pods {
 		pod := &o.pods[i]
 		if pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
-			f.Pods = append(f.Pods, condition.Pod{Name: pod.Name, Ready: podReady(pod), Mesh: mesh.InspectPod(pod)})
+			f.Pods = append(f.Pods, condition.Pod{Name: pod.Name, Ready: podReady(pod), Crash: crash(pod), Mesh: mesh.InspectPod(pod)})
 			if podReady(pod) && slices.Contains(o.fleet.Behind, pod.Name) {
 				f.Fleet.Behind = append(f.Fleet.Behind, "pod "+pod.Name)
 			}
 		}
+	}
+	for _, pod := range o.streamless {
+		f.Fleet.Behind = append(f.Fleet.Behind, "pod "+pod+" has no configuration stream; its log says why the manager refuses it or is not reached")
 	}
 	if p.spec != nil && p.resolution.Mode == v1alpha1.MeshSidecar {
 		meshFacts(&f.Mesh, o, p)
@@ -238,12 +243,42 @@ func address(value string) v1alpha1.Address {
 }
 
 func podReady(pod *corev1.Pod) bool {
+	_, ready := readySince(pod)
+	return ready
+}
+
+func readySince(pod *corev1.Pod) (time.Time, bool) {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
+			return c.LastTransitionTime.Time, c.Status == corev1.ConditionTrue
 		}
 	}
-	return false
+	return time.Time{}, false
+}
+
+// crash says why the proxy's container ended, when it is not running because it ended with a failure.
+func crash(pod *corev1.Pod) string {
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.Name != v1alpha1.ProxyContainerName || c.State.Running != nil && c.Ready {
+			continue
+		}
+		end := c.State.Terminated
+		if end == nil {
+			end = c.LastTerminationState.Terminated
+		}
+		if end == nil || end.ExitCode == 0 {
+			continue
+		}
+		text := strings.TrimSpace(end.Message)
+		if text == "" {
+			text = end.Reason
+		}
+		if lines := strings.Split(text, "\n"); len(lines) > 1 {
+			text = lines[len(lines)-1]
+		}
+		return fmt.Sprintf("exit code %d: %s", end.ExitCode, text)
+	}
+	return ""
 }
 
 // tellTransitions writes an Event for each condition that changed, a Warning when that is bad news.

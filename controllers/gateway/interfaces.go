@@ -3,6 +3,8 @@
 package gateway
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
@@ -59,6 +61,11 @@ type FleetFacts struct {
 	Rejected, Behind []string
 	// TooLarge says why the snapshot does not fit its Secrets; empty when it does.
 	TooLarge string
+	// Streams are the names of the pods that have a stream; Lost says since when pods that had one have none.
+	Streams map[string]bool
+	Lost    map[string]time.Time
+	// Expected is when all proxies have had the time to connect to this manager; zero while it does not listen.
+	Expected time.Time
 	// Version is the version of the proxies; the oldest when they differ.
 	Version string
 }

@@ -84,6 +84,8 @@ type Deployment struct {
 type Pod struct {
 	Name  string
 	Ready bool
+	// Crash says why the proxy's container ended; empty while it runs.
+	Crash string
 	Mesh  mesh.PodState
 }
 

@@ -94,6 +94,9 @@ func noMeshWanted(f Facts) (verdict, bool) {
 				"pod %s runs with a sidecar although the gateway is not in the mesh; it goes with the next rollout, or delete the pod", p.Name))
 		}
 	}
+	if notice := f.Mesh.Resolution.Notice; notice != "" {
+		return yes(v1alpha1.ReasonNotRequired, notice), true
+	}
 	return yes(v1alpha1.ReasonNotRequired, "there is no mesh to take part in"), true
 }
 
@@ -136,6 +139,9 @@ func proxiesExist(f Facts) (verdict, bool) {
 	}
 	if d := f.Rollout.Deployment; d != nil && d.Desired == 0 {
 		return unknown(v1alpha1.ReasonNoProxies, "the gateway is scaled to zero")
+	}
+	if d := f.Rollout.Deployment; d != nil && d.ReplicaFailure != "" {
+		return no(v1alpha1.ReasonNoProxies, fmt.Sprintf("no proxy exists: Deployment %s cannot create pods: %s", d.Name, d.ReplicaFailure))
 	}
 	return no(v1alpha1.ReasonNoProxies, "no proxy exists yet")
 }
@@ -188,6 +194,7 @@ func rolledOut(f Facts) verdict {
 		nothingHeld,
 		deploymentExists,
 		podsCanBeCreated,
+		proxiesRun,
 		deadlineKept,
 		deploymentComplete,
 	}, yes(v1alpha1.ReasonRolledOut, "every pod is of the newest template and ready"))
@@ -234,6 +241,15 @@ func deploymentExists(f Facts) (verdict, bool) {
 func podsCanBeCreated(f Facts) (verdict, bool) {
 	if d := f.Rollout.Deployment; d.ReplicaFailure != "" {
 		return no(v1alpha1.ReasonReplicaFailure, fmt.Sprintf("Deployment %s cannot create pods: %s", d.Name, d.ReplicaFailure))
+	}
+	return silent()
+}
+
+func proxiesRun(f Facts) (verdict, bool) {
+	for _, p := range f.Pods {
+		if p.Crash != "" && !p.Ready {
+			return no(v1alpha1.ReasonProxyCrashing, fmt.Sprintf("the proxy of pod %s ended with %s", p.Name, p.Crash))
+		}
 	}
 	return silent()
 }

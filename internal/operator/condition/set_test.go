@@ -68,6 +68,9 @@ func TestPolicies(t *testing.T) {
 		{"claimed", func(f *Facts) { f.Accepted.ClassClaimed = "kong is served by a/b" }, "Accepted", "False", "ClassClaimed", "a/b", "False"},
 		{"paused does not make it unready", func(f *Facts) { f.Paused = true }, "Paused", "True", "Paused", "", "True"},
 		{"no mesh", func(f *Facts) { f.Mesh.Resolution.Mode, f.Pods[0].Mesh = v1alpha1.MeshNone, mesh.PodState{} }, "MeshReady", "True", "NotRequired", "", "True"},
+		{"no mesh although there is Istio", func(f *Facts) {
+			f.Mesh.Resolution, f.Pods[0].Mesh = mesh.Resolution{Mode: v1alpha1.MeshNone, Notice: "a label forbids it"}, mesh.PodState{}
+		}, "MeshReady", "True", "NotRequired", "a label forbids it", "True"},
 		{"a sidecar without mesh", func(f *Facts) { f.Mesh.Resolution.Mode = v1alpha1.MeshNone }, "MeshReady", "False", "SidecarUnexpected", "edge-blue-0", "False"},
 		{"injection", func(f *Facts) { f.Mesh.Resolution.Reason, f.Mesh.Resolution.Message = "RevisionNotFound", "m" }, "MeshReady", "False", "RevisionNotFound", "m", "False"},
 		{"kinds", func(f *Facts) { f.Mesh.MissingKinds = []string{"Sidecar"} }, "MeshReady", "False", "IstioNotFound", "Sidecar", "False"},
@@ -85,6 +88,9 @@ func TestPolicies(t *testing.T) {
 		{"no Deployment", func(f *Facts) { f.Rollout.Deployment = nil }, "RolledOut", "False", "Progressing", "does not exist", "False"},
 		{"no Deployment, paused", func(f *Facts) { f.Rollout.Deployment, f.Paused = nil, true }, "RolledOut", "False", "Progressing", "paused", "False"},
 		{"replica failure", func(f *Facts) { f.Rollout.Deployment.ReplicaFailure = "quota" }, "RolledOut", "False", "ReplicaFailure", "quota", "False"},
+		{"replica failure, seen from the mesh", func(f *Facts) { f.Pods, f.Rollout.Deployment.ReplicaFailure = nil, "quota" }, "MeshReady", "False", "NoProxies", "quota", "False"},
+		{"crash", func(f *Facts) { f.Pods[0].Ready, f.Pods[0].Crash = false, "exit code 1: bad settings" }, "RolledOut", "False", "ProxyCrashing", "edge-blue-0 ended with exit code 1: bad settings", "False"},
+		{"crashed once", func(f *Facts) { f.Pods[0].Crash = "exit code 1: killed" }, "RolledOut", "True", "RolledOut", "", "True"},
 		{"deadline", func(f *Facts) { f.Rollout.Deployment.ProgressDeadline = "timed out" }, "RolledOut", "False", "ProgressDeadlineExceeded", "timed out", "False"},
 		{"outdated", func(f *Facts) { f.Rollout.Deployment.OutdatedTemplate = true }, "RolledOut", "False", "Progressing", "paused", "False"},
 		{"not observed", func(f *Facts) { f.Rollout.Deployment.Observed = false }, "RolledOut", "False", "Progressing", "just written", "False"},

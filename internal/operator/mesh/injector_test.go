@@ -217,6 +217,9 @@ func TestResolve(t *testing.T) {
 			if r.Mode != c.want || r.Revision != c.in || r.Reason != c.reason {
 				t.Errorf("got mode %s revision %q reason %q (%s)", r.Mode, r.Revision, r.Reason, r.Message)
 			}
+			if forbidden := c.name == "auto in a namespace that forbids it"; forbidden != strings.Contains(r.Notice, "label istio-injection=disabled on namespace kong") {
+				t.Errorf("notice %q", r.Notice)
+			}
 			if (r.Reason == "") != (r.Message == "") {
 				t.Errorf("reason %q with message %q", r.Reason, r.Message)
 			}

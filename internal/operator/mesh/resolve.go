@@ -38,6 +38,8 @@ type Resolution struct {
 	PodLabels map[string]string
 	// Reason and Message say why the wanted mode cannot work; Reason is empty when it can.
 	Reason, Message string
+	// Notice says why Auto chose None although Istio is there; empty otherwise.
+	Notice string
 }
 
 // PodLabels are the labels that ask Istio for, or keep it from, injecting a pod.
@@ -75,7 +77,12 @@ func Resolve(spec v1alpha1.Mesh, env Environment) Resolution {
 	hits := Injectors(env.Injectors, env.Namespace, env.NamespaceLabels, labels)
 	wanted := spec.Mode == v1alpha1.MeshSidecar || spec.Revision != "" || env.Running == v1alpha1.MeshSidecar
 	if len(hits) == 0 && !wanted {
-		return none()
+		r := none()
+		if reason, message := judge(spec, env, hits); reason == v1alpha1.ReasonInjectionBlockedByNamespace {
+			r.Notice = "the gateway is outside the mesh, and backends that demand mTLS refuse it: " + message +
+				", or set spec.mesh.mode: None if it is meant so"
+		}
+		return r
 	}
 	r := Resolution{Mode: v1alpha1.MeshSidecar, Revision: spec.Revision, PodLabels: labels}
 	if len(hits) > 0 {
