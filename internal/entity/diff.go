@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // ChangeType says what happened to an entity.
@@ -27,6 +28,21 @@ type Change struct {
 	// Fields are the fields that differ, dotted and sorted, without their
 	// values, which may be secret. Empty unless the entity was changed.
 	Fields []string
+}
+
+// String returns the change in a line: kind, name, id, what happened, and the
+// fields, as in "plugins request-termination (4f…): changed config.message".
+func (c Change) String() string {
+	b := new(strings.Builder)
+	b.WriteString(string(c.Key.Kind))
+	if c.Name != "" {
+		b.WriteString(" " + c.Name)
+	}
+	b.WriteString(" (" + string(c.Key.ID) + "): " + string(c.Type))
+	if len(c.Fields) > 0 {
+		b.WriteString(" " + strings.Join(c.Fields, ", "))
+	}
+	return b.String()
 }
 
 // Diff returns what changes from a to b: by kind, removed ones in the order of

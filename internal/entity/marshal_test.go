@@ -5,6 +5,7 @@ package entity_test
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/kong/kong-istio-gateway/internal/entity"
@@ -132,6 +133,16 @@ func TestDiff(t *testing.T) {
 	}
 	if got := entity.Diff(a, b); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	var lines []string
+	for _, c := range append(want, entity.Change{Type: entity.Added, Key: entity.Key{Kind: "consumers", ID: "5"}}) {
+		lines = append(lines, c.String())
+	}
+	if want := []string{
+		"services gone (2): removed", "services fresh (4): added", "services new (3): changed name, path",
+		"plugins p (1): changed config.r.a, config.r.b", "consumers (5): added",
+	}; !slices.Equal(lines, want) {
+		t.Errorf("got  %q\nwant %q", lines, want)
 	}
 	if got := entity.Diff(a, a); len(got) > 0 {
 		t.Errorf("a Set differs from itself: %+v", got)
