@@ -3,20 +3,29 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
 )
 
-const configUsage = "usage: proxy config check FILE | proxy config diff FILE FILE"
+const configUsage = `usage: proxy config check FILE
+       proxy config diff FILE FILE
+
+check reads a declarative file as the proxy does; diff prints what the second
+file changes, a line for each entity. Exit 0: valid, or no difference; 1: not
+valid, or different; 2: wrong usage.
+`
 
 // configCommand checks or compares declarative files.
 func configCommand(args []string, out, errs io.Writer) error {
 	switch {
+	case slices.ContainsFunc(args, isHelp):
+		_, err := fmt.Fprint(out, configUsage)
+		return err
 	case len(args) == 2 && args[0] == "check":
 		if _, err := readDeclarative(args[1], errs); err != nil {
 			return err
@@ -26,8 +35,11 @@ func configCommand(args []string, out, errs io.Writer) error {
 	case len(args) == 3 && args[0] == "diff":
 		return diffDeclarative(args[1], args[2], out, errs)
 	}
-	return errors.New(configUsage)
+	fmt.Fprint(errs, configUsage)
+	return usageError{errReported}
 }
+
+func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }
 
 // readDeclarative decodes a file and writes each problem of it on a line.
 func readDeclarative(path string, errs io.Writer) (*entity.Set, error) {

@@ -8,6 +8,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -16,12 +17,29 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
-		if !errors.Is(err, errReported) {
-			fmt.Fprintln(os.Stderr, "proxy:", err)
-		}
-		os.Exit(1)
+	err := run(os.Args[1:])
+	code := exitCode(err)
+	if code != 0 && !errors.Is(err, errReported) {
+		fmt.Fprintln(os.Stderr, "proxy:", err)
 	}
+	os.Exit(code)
+}
+
+// usageError is a wrong command line or environment.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// exitCode is 0 for success and for help that was asked for, 2 for wrong usage
+// and 1 for any other failure.
+func exitCode(err error) int {
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, new(usageError)):
+		return 2
+	}
+	return 1
 }
 
 // errReported ends the process with a failure that was already written out.
@@ -33,7 +51,7 @@ func run(args []string) error {
 	}
 	options, err := parseOptions(args, os.LookupEnv)
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	if options.version {
 		fmt.Println(product())
