@@ -246,7 +246,7 @@ func TestHTTP2Floods(t *testing.T) {
 	r := h2Dial(t, g.plain)
 	failed := make(chan error, 1)
 	go func() {
-		for range 20000 {
+		for range 3000 {
 			id, err := r.open(true, fields...)
 			if err == nil {
 				err = r.WriteRSTStream(id, http2.ErrCodeCancel)
