@@ -196,8 +196,12 @@ func (h *holder) restore(out *entity.Set, r *entity.Route, done map[entity.Key]b
 		return
 	}
 	done[entity.KeyOf(s)] = true
-	if h.next.services[s.ID] == nil {
+	if newer := h.next.services[s.ID]; newer == nil {
 		out.Services = append(slices.Clip(out.Services), s)
+	} else if newer != s {
+		// Its new version is where all its routes wait for.
+		out.Services = slices.Clone(out.Services)
+		out.Services[slices.Index(out.Services, newer)] = s
 	}
 	u := h.applied.upstreams[s.Host]
 	if u == nil || h.next.upstreams[u.Name] != nil {

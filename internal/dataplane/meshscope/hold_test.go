@@ -83,6 +83,14 @@ func TestHold(t *testing.T) {
 			"two routes that move share what is restored", setOf(one, path{"r2", "s1", "u1", nil}),
 			setOf(path{"r1", "s2", "u2", []string{b}}, path{"r2", "s2", "u2", nil}), []string{b}, []string{"r1>" + a, "r2>" + a},
 		},
+		{
+			"a service that moves takes its routes along when it can", setOf(one, path{"r2", "s1", "u1", nil}),
+			setOf(path{"r1", "s1", "u2", []string{b}}, path{"r2", "s1", "u2", nil}), []string{b}, []string{"r1>" + a, "r2>" + a},
+		},
+		{
+			"a new route to a service that moves is left out", setOf(one),
+			setOf(path{"r1", "s1", "u2", []string{b}}, path{"r3", "s1", "u2", nil}), []string{b}, []string{"r1>" + a},
+		},
 		{"a removed route is gone, whatever waits", setOf(one), setOf(path{"r2", "s2", "u2", []string{b}}), []string{b}, nil},
 		{
 			"the old place waits as well", setOf(one),
