@@ -4,6 +4,8 @@
 package main
 
 import (
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -34,6 +36,9 @@ func main() {
 
 func run(args []string, getenv func(string) string, stderr io.Writer) int {
 	o, err := parseOptions(args, getenv, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return 2

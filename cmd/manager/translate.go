@@ -7,7 +7,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,33 +21,39 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
 )
 
-const translateUsage = `Usage: manager translate [flags] FILE...
+const translateUsage = `Usage: manager translate [flags] -f FILE|DIR|- ...
 
 Prints, as a Kong declarative file, what a gateway would run if the cluster held
-exactly the objects in the files; "-" reads standard input. Problems go to
-standard error. Exit 0: no problems; 1: problems; 2: nothing was translated.
+exactly the objects in the files: directories are read with all *.yaml, *.yml
+and *.json below them, "-" is standard input, and a later object replaces an
+earlier one of the same name. A Service without an address is reached by its
+DNS name. Problems go to standard error, each on a line. Exit 0: everything is
+served as asked; 1: something is not; 2: wrong usage or files, nothing printed.
 
 `
 
+// translateOptions are the flags of the subcommand translate.
+type translateOptions struct {
+	settings fragment.Settings
+	// paths are files, directories and "-", in the order given.
+	paths   []string
+	verbose bool
+}
+
 // runTranslate is the subcommand translate: no cluster is needed.
 func runTranslate(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	settings, files, err := translateOptions(args, stderr)
+	o, err := parseTranslateOptions(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
 	}
 	var objects []client.Object
-	for _, name := range files {
-		if err != nil {
-			break
-		}
-		var list []client.Object
-		list, err = readManifest(name, stdin, stderr)
-		objects = append(objects, list...)
+	if err == nil {
+		objects, err = readManifests(o, stdin, stderr)
 	}
-	var out []byte
 	var result *offline.Result
 	if err == nil {
-		result = offline.Translate(objects, settings, schemas.All())
+		result = offline.Translate(offline.Complete(objects), o.settings, schemas.All())
+		var out []byte
 		if out, err = entity.Encode(result.Set); err == nil {
 			_, err = stdout.Write(out)
 		}
@@ -54,11 +63,7 @@ func runTranslate(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 		return 2
 	}
 	for _, p := range result.Problems {
-		at := p.Object.String()
-		if p.Field != "" {
-			at += ": " + p.Field
-		}
-		_, _ = fmt.Fprintf(stderr, "%s: %s: %s (%s)\n", at, p.Reason, p.Message, p.Fix)
+		_, _ = fmt.Fprintln(stderr, problemLine(p))
 	}
 	if len(result.Problems) > 0 {
 		return 1
@@ -66,51 +71,103 @@ func runTranslate(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	return 0
 }
 
-func translateOptions(args []string, stderr io.Writer) (s fragment.Settings, files []string, err error) {
-	mode := ""
-	fs := flag.NewFlagSet("translate", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.Usage = func() {
-		_, _ = fmt.Fprint(stderr, translateUsage)
-		fs.PrintDefaults()
-	}
-	fs.StringVar(&s.Class, "ingress-class", "kong", "class that the gateway serves")
-	fs.StringVar(&mode, "mesh-mode", "Sidecar", "Sidecar, Ambient or None: how backends are dialled")
-	fs.StringVar(&s.ClusterDomain, "cluster-domain", "cluster.local", "the cluster's DNS domain")
-	fs.BoolVar(&s.RunWithoutBrokenPlugins, "run-without-broken-plugins", false, "serve routes without plugins that have no usable version")
-	if err := fs.Parse(args); err != nil {
-		return s, nil, err
-	}
-	switch strings.ToLower(mode) {
-	case "sidecar", "ambient":
-		s.Mesh = true
-	case "none":
-	default:
-		return s, nil, fmt.Errorf("--mesh-mode %q: use Sidecar, Ambient or None", mode)
-	}
-	if fs.NArg() == 0 {
-		return s, nil, errors.New(`no files: name at least one, or "-" for standard input`)
-	}
-	return s, fs.Args(), nil
+// problemLine is "Kind namespace/name field: reason" on one line, whatever the
+// reason quotes.
+func problemLine(p fragment.Problem) string {
+	at := strings.TrimSpace(p.Object.String() + " " + p.Field)
+	return strings.Join(strings.Fields(fmt.Sprintf("%s: %s: %s (%s)", at, p.Reason, p.Message, p.Fix)), " ")
 }
 
-// readManifest reads the objects of a file; kinds that play no part are named.
-func readManifest(name string, stdin io.Reader, stderr io.Writer) ([]client.Object, error) {
-	r := stdin
-	if name != "-" {
-		f, err := os.Open(name) // #nosec G304 -- the file that the user named
+func parseTranslateOptions(args []string, stderr io.Writer) (o translateOptions, err error) {
+	flags := flag.NewFlagSet("translate", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		_, _ = fmt.Fprint(stderr, translateUsage)
+		flags.PrintDefaults()
+	}
+	flags.Func("f", "`FILE`, directory or - to read; may be given several times", func(path string) error {
+		o.paths = append(o.paths, path)
+		return nil
+	})
+	flags.BoolVar(&o.verbose, "v", false, "mention the kinds that play no part in translation")
+	flags.StringVar(&o.settings.Class, "class", "kong", "ingress class that the gateway serves")
+	mesh := flags.String("mesh", "off", "on: backends are dialled as from inside the mesh, by the Service's address; off: by their endpoints")
+	flags.StringVar(&o.settings.ClusterDomain, "cluster-domain", "cluster.local", "the cluster's DNS domain")
+	flags.BoolVar(&o.settings.RunWithoutBrokenPlugins, "run-without-broken-plugins", false, "serve routes without plugins that have no usable version")
+	// Files may stand between flags: kubectl's users write them in any order.
+	for rest := args; ; {
+		if err := flags.Parse(rest); err != nil {
+			return o, err
+		}
+		if flags.NArg() == 0 {
+			break
+		}
+		o.paths, rest = append(o.paths, flags.Arg(0)), flags.Args()[1:]
+	}
+	if *mesh != "on" && *mesh != "off" {
+		return o, fmt.Errorf("--mesh %q: use on or off", *mesh)
+	}
+	o.settings.Mesh = *mesh == "on"
+	if len(o.paths) == 0 {
+		return o, errors.New(`no files: name at least one with -f, a directory, or "-" for standard input`)
+	}
+	return o, nil
+}
+
+// readManifests reads the objects of all files in order.
+func readManifests(o translateOptions, stdin io.Reader, stderr io.Writer) ([]client.Object, error) {
+	var objects []client.Object
+	for _, path := range o.paths {
+		files, err := manifestFiles(path)
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = f.Close() }()
-		r = f
-	}
-	objects, skipped, err := offline.Decode(r)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	for _, kind := range skipped {
-		_, _ = fmt.Fprintf(stderr, "%s: kind %s plays no part in translation\n", name, kind)
+		for _, name := range files {
+			list, skipped, err := readManifest(name, stdin)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			objects = append(objects, list...)
+			for _, kind := range skipped {
+				if o.verbose {
+					_, _ = fmt.Fprintf(stderr, "%s: kind %s plays no part in translation\n", name, kind)
+				}
+			}
+		}
 	}
 	return objects, nil
+}
+
+// manifestFiles returns the path itself, or the manifests below a directory in
+// the order of their names.
+func manifestFiles(path string) (files []string, err error) {
+	if path == "-" {
+		return []string{path}, nil
+	}
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return []string{path}, err
+	}
+	err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) {
+			files = append(files, name)
+		}
+		return err
+	})
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%s: no *.yaml, *.yml or *.json in this directory", path)
+	}
+	slices.Sort(files)
+	return files, err
+}
+
+func readManifest(name string, stdin io.Reader) (objects []client.Object, skipped []string, err error) {
+	if name == "-" {
+		return offline.Decode(stdin)
+	}
+	f, err := os.Open(name) // #nosec G304 -- the file that the user named
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return offline.Decode(f)
 }

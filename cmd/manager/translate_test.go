@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,48 +16,106 @@ import (
 
 // TestTranslateExamples translates the echo walkthrough as it is shipped.
 func TestTranslateExamples(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join("..", "..", "examples", "echo", "*.yaml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no examples: %v", err)
-	}
-	var out, problems bytes.Buffer
-	code := runTranslate(append([]string{"--mesh-mode=None"}, files...), nil, &out, &problems)
-	if code != 0 {
-		t.Fatalf("exit %d:\n%s", code, problems.String())
-	}
-	set, bad := entity.Decode(out.Bytes(), schemas.All())
-	if len(bad) > 0 {
-		t.Fatalf("the outcome is no valid declarative file: %v\n%s", bad, out.String())
-	}
-	for _, name := range []string{"echo.kong-ingress.http-echo..8080", "echo.kong-ingress-2.http-echo-2..8080"} {
-		if !slices.ContainsFunc(set.Routes, func(r *entity.Route) bool { return r.Name == name }) {
-			t.Errorf("route %s is missing:\n%s", name, out.String())
+	for _, mesh := range []string{"--mesh=off", "--mesh=on"} {
+		var out, problems bytes.Buffer
+		code := runTranslate([]string{mesh, "-f", "../../examples/echo"}, nil, &out, &problems)
+		if code != 0 || problems.Len() > 0 {
+			t.Fatalf("%s: exit %d:\n%s", mesh, code, problems.String())
+		}
+		set, bad := entity.Decode(out.Bytes(), schemas.All())
+		if len(bad) > 0 {
+			t.Fatalf("%s: the outcome is no valid declarative file: %v\n%s", mesh, bad, out.String())
+		}
+		for _, name := range []string{"echo.kong-ingress.http-echo..8080", "echo.kong-ingress-2.http-echo-2..8080"} {
+			if !slices.ContainsFunc(set.Routes, func(r *entity.Route) bool { return r.Name == name }) {
+				t.Errorf("%s: route %s is missing:\n%s", mesh, name, out.String())
+			}
+		}
+		if !slices.ContainsFunc(set.Targets, func(g *entity.Target) bool { return g.Target == "http-echo.echo.svc:8080" }) {
+			t.Errorf("%s: nothing leads to http-echo:\n%s", mesh, out.String())
 		}
 	}
 }
 
-func TestTranslateReportsProblems(t *testing.T) {
-	manifest := `
+const ingressOne = `
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: {name: one, namespace: shop}
 spec:
   ingressClassName: kong
-  rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: gone, port: {number: 80}}}}]}}]
+  rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]
 `
+
+const serviceWeb = `{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}, "spec": {"ports": [{"port": 80}]}}`
+
+func TestTranslateReportsProblems(t *testing.T) {
 	var out, problems bytes.Buffer
-	if code := runTranslate([]string{"-"}, strings.NewReader(manifest), &out, &problems); code != 1 {
+	if code := runTranslate([]string{"-"}, strings.NewReader(ingressOne), &out, &problems); code != 1 {
 		t.Errorf("exit %d", code)
 	}
-	if want := "Ingress shop/one: spec.rules[0].http.paths[0].backend: BackendNotFound: Service shop/gone does not exist"; !strings.Contains(problems.String(), want) {
-		t.Errorf("problems are %q", problems.String())
+	want := "Ingress shop/one spec.rules[0].http.paths[0].backend: BackendNotFound: " +
+		"Service shop/web does not exist; requests are answered with 503 (create the Service or correct its name)\n"
+	if problems.String() != want {
+		t.Errorf("problems are %q, want %q", problems.String(), want)
 	}
-	for _, args := range [][]string{{}, {"--mesh-mode=Perhaps", "-"}, {"/does/not/exist"}, {"--nonsense"}} {
+	empty := t.TempDir()
+	for _, args := range [][]string{{}, {"--mesh=Perhaps", "-"}, {"-f", "/does/not/exist"}, {"--nonsense"}, {"-f", empty}, {"-", "--nonsense"}} {
 		if code := runTranslate(args, strings.NewReader(""), &out, &problems); code != 2 {
 			t.Errorf("%v: exit %d", args, code)
 		}
 	}
 	if code := runTranslate([]string{"-"}, strings.NewReader("kind: ["), &out, &problems); code != 2 {
 		t.Errorf("bad YAML: exit %d", code)
+	}
+}
+
+// TestTranslateFiles reads directories, files and standard input, named before,
+// between and after flags.
+func TestTranslateFiles(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"a/ingress.yaml": ingressOne, "b/c/service.json": serviceWeb, "notes.txt": "kind: [",
+		"z.yml": "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	skipped := filepath.Join(dir, "z.yml") + ": kind Namespace plays no part in translation\n"
+	for _, tt := range []struct {
+		args  []string
+		stdin string
+		errs  string
+		route bool
+	}{
+		{args: []string{"-f", dir, "--class", "kong"}, route: true},
+		{args: []string{"-v", dir}, errs: skipped, route: true},
+		{args: []string{filepath.Join(dir, "a", "ingress.yaml"), "--mesh=on", "-f", "-"}, stdin: serviceWeb, route: true},
+		{args: []string{"-f", filepath.Join(dir, "a"), "-f", filepath.Join(dir, "b"), "--class=other"}},
+	} {
+		var out, errs bytes.Buffer
+		code := runTranslate(tt.args, strings.NewReader(tt.stdin), &out, &errs)
+		if code != 0 || errs.String() != tt.errs || strings.Contains(out.String(), "shop.one.web..80") != tt.route {
+			t.Errorf("%q: exit %d, %q\n%s", tt.args, code, errs.String(), out.String())
+		}
+	}
+}
+
+// TestHelp asks both ways of using the program for help.
+func TestHelp(t *testing.T) {
+	var translate, manager bytes.Buffer
+	if code := runTranslate([]string{"-h"}, nil, nil, &translate); code != 0 || !strings.HasPrefix(translate.String(), "Usage: manager translate") {
+		t.Errorf("translate -h: exit %d: %s", code, translate.String())
+	}
+	getenv := func(string) string { return "" }
+	if code := run([]string{"-h"}, getenv, &manager); code != 0 || !strings.Contains(manager.String(), "-leader-elect") {
+		t.Errorf("-h: exit %d: %s", code, manager.String())
+	}
+	if code := run([]string{"--nonsense"}, getenv, &manager); code != 2 {
+		t.Errorf("an unknown flag: exit %d", code)
 	}
 }

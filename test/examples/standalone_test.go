@@ -21,11 +21,11 @@ import (
 	"time"
 )
 
-// build builds the proxy as the Makefile does.
-func build(t *testing.T) string {
+// build builds one of the programs, manager or proxy, as the Makefile does.
+func build(t *testing.T, name string) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "proxy")
-	command := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/proxy")
+	program := filepath.Join(t.TempDir(), name)
+	command := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/"+name) // #nosec G204 -- a constant
 	command.Dir = "../.."
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
@@ -60,7 +60,7 @@ func get(ctx context.Context, url string) (int, string, error) {
 // TestStandalone runs examples/standalone as its first lines say, with a
 // backend on a free port.
 func TestStandalone(t *testing.T) {
-	program := build(t)
+	program := build(t, "proxy")
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, "backend got %s", r.URL.Path)
 	}))
@@ -138,7 +138,7 @@ func awaitReady(t *testing.T, url string, ended <-chan error) {
 
 // TestConfigDiff compares the example with an edited copy.
 func TestConfigDiff(t *testing.T) {
-	program := build(t)
+	program := build(t, "proxy")
 	text, err := os.ReadFile("../../examples/standalone/kong.yml")
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestGolden translates each testdata/*.yaml and compares the declarative file,
 // the backends and the problems with the *.golden file beside it. A first line
-// "# settings: mesh, default-class, run-without" sets those settings.
+// "# settings: mesh, default-class, run-without, service-host" sets those settings.
 func TestGolden(t *testing.T) {
 	inputs, err := filepath.Glob("testdata/*.yaml")
 	if err != nil || len(inputs) == 0 {
@@ -75,6 +75,7 @@ func render(t *testing.T, manifest []byte, shuffle *rand.Rand) []byte {
 	settings := fragment.Settings{Class: "kong"}
 	first, _, _ := strings.Cut(string(manifest), "\n")
 	settings.Mesh = strings.Contains(first, "mesh")
+	settings.ServiceHost = strings.Contains(first, "service-host")
 	settings.RunWithoutBrokenPlugins = strings.Contains(first, "run-without")
 	result := Translate(objects, settings, schemas.All())
 	if problems := entity.CheckSet(result.Set, schemas.All()); len(problems) > 0 {

@@ -7,6 +7,7 @@ package offline
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -30,50 +31,83 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
-// Decode reads a stream of YAML or JSON documents. Objects of kinds that
-// translation does not read are returned in skipped, as "kind name".
+// Decode reads a stream of YAML or JSON documents, Lists among them. The kinds
+// of objects that translation does not read are returned in skipped.
 func Decode(r io.Reader) (objects []client.Object, skipped []string, err error) {
 	scheme := runtime.NewScheme()
 	if err := store.AddToScheme(scheme); err != nil {
 		return nil, nil, err
 	}
-	decoder := serializer.NewCodecFactory(scheme).UniversalDeserializer()
+	d := decoder{Decoder: serializer.NewCodecFactory(scheme).UniversalDeserializer()}
 	documents := utilyaml.NewYAMLReader(bufio.NewReader(r))
 	for n := 1; ; n++ {
 		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {
-			return objects, skipped, nil
+			return d.objects, d.skipped, nil
+		}
+		if err == nil {
+			err = d.document(document)
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("document %d: %w", n, err)
 		}
-		if len(bytes.TrimSpace(document)) == 0 {
-			continue
-		}
-		var kind metav1.TypeMeta
-		if err := yaml.Unmarshal(document, &kind); err != nil {
-			return nil, nil, fmt.Errorf("document %d: %w", n, err)
-		}
-		if kind == (metav1.TypeMeta{}) {
-			continue // a document of comments
-		}
-		decoded, _, err := decoder.Decode(document, nil, nil)
-		if err != nil && !runtime.IsNotRegisteredError(err) {
-			return nil, nil, fmt.Errorf("document %d: %w", n, err)
-		}
-		o, ok := decoded.(client.Object)
-		if ok {
-			_, ok = store.KeyOf(o)
-		}
-		if !ok {
-			skipped = append(skipped, kind.Kind)
-			continue
-		}
-		if o.GetName() == "" {
-			return nil, nil, fmt.Errorf("document %d: %s has no metadata.name", n, kind.Kind)
-		}
-		objects = append(objects, namespaced(o))
 	}
+}
+
+// decoder collects what one call of Decode reads.
+type decoder struct {
+	runtime.Decoder
+	objects []client.Object
+	skipped []string
+}
+
+// document reads an object or, as kubectl get prints them, a List of objects.
+func (d *decoder) document(document []byte) error {
+	if len(bytes.TrimSpace(document)) == 0 {
+		return nil
+	}
+	var kind metav1.TypeMeta
+	if err := yaml.Unmarshal(document, &kind); err != nil {
+		return err
+	}
+	switch kind {
+	case metav1.TypeMeta{}:
+		return nil // comments only
+	case metav1.TypeMeta{APIVersion: "v1", Kind: "List"}:
+		return d.list(document)
+	}
+	decoded, _, err := d.Decode(document, nil, nil)
+	if err != nil && !runtime.IsNotRegisteredError(err) {
+		return err
+	}
+	o, ok := decoded.(client.Object)
+	if ok {
+		_, ok = store.KeyOf(o)
+	}
+	if !ok {
+		d.skipped = append(d.skipped, kind.Kind)
+		return nil
+	}
+	if o.GetName() == "" {
+		return fmt.Errorf("%s has no metadata.name", kind.Kind)
+	}
+	d.objects = append(d.objects, namespaced(o))
+	return nil
+}
+
+func (d *decoder) list(document []byte) error {
+	var list struct {
+		Items []json.RawMessage `json:"items"`
+	}
+	if err := yaml.Unmarshal(document, &list); err != nil {
+		return err
+	}
+	for i, item := range list.Items {
+		if err := d.document(item); err != nil {
+			return fmt.Errorf("items[%d]: %w", i, err)
+		}
+	}
+	return nil
 }
 
 // namespaced gives objects without a namespace the default one, as kubectl
