@@ -158,10 +158,14 @@ func (t *translation) newRoute(name string, backend fragment.BackendKey, field s
 		Tags:         fragment.Tags(t.ref, t.ing.Annotations),
 	}
 	t.routes = append(t.routes, r)
+	fix := "remove the annotation, or give the Service a cluster address"
+	if t.refs.Settings().ServiceHost {
+		fix = "remove the annotation, or set spec.mesh.upstreamHost: Preserve of the gateway"
+	}
 	if facts.RewriteHost && strings.EqualFold(t.ing.Annotations[fragment.AnnotationPreserveHost], "true") {
 		t.result.Report(t.ref, fragment.AnnotationField(fragment.AnnotationPreserveHost), fragment.ReasonBackendUnsupported,
 			fmt.Sprintf("the mesh knows the pods of %s/%s only by the Service's name; requests with another Host header do not reach them", backend.Namespace, backend.Service),
-			"remove the annotation, or give the Service a cluster address")
+			fix)
 	}
 	t.result.Entities = append(t.result.Entities, r)
 	return r
