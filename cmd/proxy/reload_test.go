@@ -86,11 +86,12 @@ func startAlone(t *testing.T, path string) *alone {
 
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	for end := time.Now().Add(reloadWait); !done(); {
-		if time.Now().After(end) {
+		if now := <-tick.C; now.After(end) {
 			t.Fatalf("timed out waiting for %s", what)
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 
@@ -100,8 +101,8 @@ func (a *alone) get() string {
 	if err != nil {
 		return err.Error()
 	}
-	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
 	if err != nil || resp.StatusCode != http.StatusOK {
 		return fmt.Sprint(resp.Status, " ", err)
 	}

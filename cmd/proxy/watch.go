@@ -145,8 +145,8 @@ const maxLinks = 32
 // behind path: its own, and those of the links on the way.
 func directories(path string) (dirs []string) {
 	add := func(dir string) {
-		if real, err := filepath.EvalSymlinks(dir); err == nil && !slices.Contains(dirs, real) {
-			dirs = append(dirs, real)
+		if resolved, err := filepath.EvalSymlinks(dir); err == nil && !slices.Contains(dirs, resolved) {
+			dirs = append(dirs, resolved)
 		}
 		// A link among the parents, such as ..data, is an entry of the
 		// directory above.

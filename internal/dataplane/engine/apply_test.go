@@ -20,7 +20,7 @@ func TestApplyWhole(t *testing.T) {
 	if n := g.closed.Load(); n != 1 {
 		t.Errorf("%d instances were closed, want the one that was made in vain", n)
 	}
-	if resp, body := h2Do(t, h2Client(t), "GET", "http://"+g.plain+"/", nil); resp.StatusCode != 200 {
+	if resp, body := h2Do(t, h2Client(t), "GET", "http://"+g.plain+"/", nil); resp.StatusCode != http.StatusOK {
 		t.Errorf("what ran before answers %d %q", resp.StatusCode, body)
 	}
 	if g.seen(t, 1)[0].ClosedEarly {

@@ -31,7 +31,7 @@ const (
 // and flow control, and hands each stream to an exchange as if it were a
 // connection with one request.
 type http2Server struct {
-	frames http2.Server
+	frames http2.Server //nolint:staticcheck // see serveHTTP2
 	base   http.Server
 	// ending is set when connections are to finish their streams and end.
 	ending atomic.Bool
@@ -56,7 +56,7 @@ func newHTTP2Server(e *Engine) (*http2Server, error) {
 			s.goAway()
 		}
 	}
-	return s, http2.ConfigureServer(&s.base, &s.frames)
+	return s, http2.ConfigureServer(&s.base, &s.frames) //nolint:staticcheck // see serveHTTP2
 }
 
 // end tells all clients that no further stream will be served. Connections
@@ -133,14 +133,14 @@ func (c *conn) serveHTTP2() {
 // ServeHTTP takes one stream through an exchange.
 func (h *http2Conn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.begin() {
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // the frame layer's way to reset a stream
 	}
 	defer h.open.Done()
 	s := newHTTP2Stream(h, w, r)
 	s.serve()
 	if !s.complete {
 		// Only a reset tells the client that the answer is incomplete.
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // the frame layer's way to reset a stream
 	}
 }
 

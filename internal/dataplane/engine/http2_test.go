@@ -95,11 +95,12 @@ func (g *h2Gateway) seen(t *testing.T, n int) []h2Facts {
 
 func h2Until(t *testing.T, what string, done func() bool) {
 	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
 	for end := time.Now().Add(h2Wait); !done(); {
-		if time.Now().After(end) {
+		if now := <-tick.C; now.After(end) {
 			t.Fatalf("timed out waiting for %s", what)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -197,7 +198,14 @@ func (g *h2Gateway) h2Bases() map[string]string {
 	return map[string]string{"prior knowledge": "http://" + g.plain, "TLS": "https://" + g.secure}
 }
 
-func h2Do(t *testing.T, c *http.Client, method, url string, body io.Reader, header ...string) (*http.Response, string) {
+// h2Answer is the head of an answer whose body was read.
+type h2Answer struct {
+	StatusCode    int
+	Header        http.Header
+	ContentLength int64
+}
+
+func h2Do(t *testing.T, c *http.Client, method, url string, body io.Reader, header ...string) (h2Answer, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, body)
 	if err != nil {
@@ -210,15 +218,15 @@ func h2Do(t *testing.T, c *http.Client, method, url string, body io.Reader, head
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, url, err)
 	}
-	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
 	if err != nil {
 		t.Fatalf("%s %s: body: %v", method, url, err)
 	}
 	if resp.ProtoMajor != 2 {
 		t.Errorf("%s %s: answered with %s", method, url, resp.Proto)
 	}
-	return resp, string(text)
+	return h2Answer{resp.StatusCode, resp.Header, resp.ContentLength}, string(text)
 }
 
 // h2Echo answers with the request's body and puts its head into Seen-*.
@@ -261,7 +269,7 @@ func TestHTTP2Exchanges(t *testing.T) {
 					t.Errorf("no %s", name)
 				}
 			}
-			if resp.StatusCode != 200 || body != "hello" {
+			if resp.StatusCode != http.StatusOK || body != "hello" {
 				t.Errorf("%d %q", resp.StatusCode, body)
 			}
 			for _, c := range []struct {
@@ -302,7 +310,7 @@ func TestHTTP2NoRoute(t *testing.T) {
 	}
 	resp, body := h2Do(t, h2Client(t), "GET", "https://"+g.secure+"/none", nil)
 	want := fmt.Sprintf("{\n  \"message\":\"no Route matched with those values\",\n  \"request_id\":%q\n}", resp.Header.Get("X-Kong-Request-Id"))
-	if resp.StatusCode != 404 || body != want || resp.Header.Get("Content-Type") != "application/json; charset=utf-8" {
+	if resp.StatusCode != http.StatusNotFound || body != want || resp.Header.Get("Content-Type") != "application/json; charset=utf-8" {
 		t.Errorf("%d %s %q", resp.StatusCode, resp.Header.Get("Content-Type"), body)
 	}
 }
@@ -317,7 +325,7 @@ func TestHTTP2Trailers(t *testing.T) {
 	}), nil)
 	for way, base := range g.h2Bases() {
 		pr, pw := io.Pipe()
-		r, _ := http.NewRequestWithContext(t.Context(), "POST", base+"/stream", pr)
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/stream", pr)
 		r.Trailer = http.Header{"X-Checked": nil}
 		go func() {
 			_, _ = pw.Write([]byte("12345"))
@@ -348,7 +356,7 @@ func TestHTTP2LargeBodies(t *testing.T) {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		piece := bytes.Repeat([]byte("0123456789abcdef"), 4<<10)
-		r, _ := http.NewRequestWithContext(t.Context(), "POST", base+"/stream", io.LimitReader(&endless{piece: piece}, size))
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/stream", io.LimitReader(&endless{piece: piece}, size))
 		resp, err := h2Client(t).Do(r)
 		if err != nil {
 			t.Fatal(way, err)
@@ -417,7 +425,7 @@ func TestHTTP2BackPressure(t *testing.T) {
 		})
 		return last
 	}
-	r, _ := http.NewRequestWithContext(t.Context(), "GET", "https://"+g.secure+"/", nil)
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+g.secure+"/", nil)
 	resp, err := h2Client(t).Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -434,7 +442,7 @@ func TestHTTP2BackPressure(t *testing.T) {
 	body := &counted{r: io.LimitReader(&endless{piece: make([]byte, 64<<10)}, size), n: &read}
 	done := make(chan error, 1)
 	go func() {
-		r, _ := http.NewRequestWithContext(context.Background(), "POST", "https://"+g.secure+"/stream", body)
+		r, _ := http.NewRequestWithContext(context.Background(), http.MethodPost, "https://"+g.secure+"/stream", body)
 		resp, err := h2Client(t).Do(r)
 		if err == nil {
 			_ = resp.Body.Close()
@@ -479,7 +487,7 @@ func TestHTTP2StreamsAtOnce(t *testing.T) {
 			defer wg.Done()
 			text := strings.Repeat(strconv.Itoa(i), 100+i)
 			resp, body := h2Do(t, client, "POST", "http://"+g.plain+"/", strings.NewReader(text))
-			if resp.StatusCode != 200 || body != text {
+			if resp.StatusCode != http.StatusOK || body != text {
 				t.Errorf("stream %d: %d %q", i, resp.StatusCode, body)
 			}
 		}()
@@ -494,7 +502,7 @@ func TestHTTP2StreamsAtOnce(t *testing.T) {
 func TestHTTP2Flushes(t *testing.T) {
 	g := h2Start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
-		w.WriteHeader(200)
+		w.WriteHeader(http.StatusOK)
 		for buf := make([]byte, 1); ; {
 			if n, err := r.Body.Read(buf); n == 1 {
 				_, _ = w.Write(append(buf, '!'))
@@ -506,7 +514,7 @@ func TestHTTP2Flushes(t *testing.T) {
 	}), nil)
 	for way, base := range g.h2Bases() {
 		pr, pw := io.Pipe()
-		r, _ := http.NewRequestWithContext(t.Context(), "POST", base+"/stream", pr)
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/stream", pr)
 		go func() { _, _ = pw.Write([]byte("a")) }()
 		resp, err := h2Client(t).Do(r)
 		if err != nil {
@@ -536,7 +544,7 @@ func TestHTTP2Continue(t *testing.T) {
 	client := h2Client(t)
 	post := func(path string) (continued bool, status int) {
 		trace := &httptrace.ClientTrace{Got100Continue: func() { continued = true }}
-		r, _ := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), "POST", "http://"+g.plain+path, strings.NewReader("body"))
+		r, _ := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodPost, "http://"+g.plain+path, strings.NewReader("body"))
 		r.Header.Set("Expect", "100-continue")
 		resp, err := client.Do(r)
 		if err != nil {
@@ -562,7 +570,7 @@ func TestHTTP2Reset(t *testing.T) {
 		if r.URL.Path == "/breaks" {
 			_, _ = w.Write([]byte("half"))
 			_ = http.NewResponseController(w).Flush()
-			panic(http.ErrAbortHandler)
+			panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to break an answer off
 		}
 		arrived <- struct{}{}
 		_, _ = io.Copy(io.Discard, r.Body) // only then net/http notices that its client left
@@ -574,9 +582,9 @@ func TestHTTP2Reset(t *testing.T) {
 		for _, path := range []string{"/", "/stream"} {
 			ctx, cancel := context.WithCancel(t.Context())
 			body, hold := io.Pipe()
-			r, _ := http.NewRequestWithContext(ctx, "GET", base+path, nil)
+			r, _ := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
 			if path == "/stream" {
-				r, _ = http.NewRequestWithContext(ctx, "POST", base+path, body)
+				r, _ = http.NewRequestWithContext(ctx, http.MethodPost, base+path, body)
 			}
 			failed := make(chan error, 1)
 			go func() {
@@ -607,7 +615,7 @@ func TestHTTP2Reset(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		// The connection is still good.
-		if resp, _ := h2Do(t, client, "GET", base+"/ends", nil); resp.StatusCode != 418 {
+		if resp, _ := h2Do(t, client, "GET", base+"/ends", nil); resp.StatusCode != http.StatusTeapot {
 			t.Errorf("%s: %d after the resets", way, resp.StatusCode)
 		}
 	}
@@ -641,7 +649,7 @@ func TestHTTP2Drain(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			if resp, body := h2Do(t, client, "POST", "https://"+g.secure+"/", strings.NewReader("x")); resp.StatusCode == 200 && body == "x" {
+			if resp, body := h2Do(t, client, "POST", "https://"+g.secure+"/", strings.NewReader("x")); resp.StatusCode == http.StatusOK && body == "x" {
 				answered.Add(1)
 			}
 		}()
@@ -704,7 +712,7 @@ func TestHTTP2DrainCutsOff(t *testing.T) {
 	}), nil)
 	failed := make(chan error, 1)
 	go func() {
-		_, err := h2Client(t).Get("http://" + g.plain + "/") //nolint:bodyclose // there is none
+		_, err := h2Client(t).Get("http://" + g.plain + "/")
 		failed <- err
 	}()
 	<-arrived

@@ -51,6 +51,8 @@ func h2Dial(t *testing.T, address string) *h2Raw {
 	return r
 }
 
+func (r *h2Raw) close() { _ = r.Close() }
+
 // open sends the head of a request: name, value, name, value.
 func (r *h2Raw) open(end bool, fields ...string) (id uint32, err error) {
 	id = r.stream
@@ -186,7 +188,7 @@ func TestHTTP2Strictness(t *testing.T) {
 		if got := r.outcome(id); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
-		_ = r.Conn.Close()
+		r.close()
 		if c.want != "200" && reached.Load() != before && c.name != "length below the body" {
 			t.Errorf("%s: it reached the upstream", c.name)
 		}
@@ -264,7 +266,7 @@ func TestHTTP2Floods(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Conn)
 	}()
 	if err := <-failed; err == nil {
-		_ = r.Conn.Close()
+		r.close()
 	}
 	<-drained
 	if n := most.Load(); n > 128 {
