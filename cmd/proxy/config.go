@@ -35,7 +35,7 @@ func configCommand(args []string, out, errs io.Writer) error {
 	case len(args) == 3 && args[0] == "diff":
 		return diffDeclarative(args[1], args[2], out, errs)
 	}
-	fmt.Fprint(errs, configUsage)
+	_, _ = fmt.Fprint(errs, configUsage)
 	return usageError{errReported}
 }
 
@@ -58,9 +58,9 @@ func decodeDeclarative(path string, data []byte, errs io.Writer) (*entity.Set, e
 		return set, nil
 	}
 	for _, p := range problems {
-		fmt.Fprintf(errs, "%s: %s\n", path, p.Error())
+		_, _ = fmt.Fprintf(errs, "%s: %s\n", path, p.Error())
 	}
-	fmt.Fprintf(errs, "%s: refused with %d problem(s)\n", path, len(problems))
+	_, _ = fmt.Fprintf(errs, "%s: refused with %d problem(s)\n", path, len(problems))
 	return nil, errReported
 }
 
@@ -75,7 +75,7 @@ func diffDeclarative(a, b string, out, errs io.Writer) error {
 	}
 	changes := entity.Diff(before, after)
 	for _, c := range changes {
-		fmt.Fprintln(out, c)
+		_, _ = fmt.Fprintln(out, c)
 	}
 	if len(changes) > 0 {
 		return errReported
