@@ -218,7 +218,18 @@ func (g *Gate) settle(listeners map[netip.AddrPort]bool, now time.Time, later bo
 		g.options.Apply(served, later)
 		g.applied, g.started = served, true
 	}
-	g.settled = g.settled || len(g.waiting) == 0
+	g.settled = g.settled || !g.waitsForSidecar()
+}
+
+// waitsForSidecar reports whether anything waits for its listener. What the
+// control plane holds may do so for days, and keeps no proxy from being ready.
+func (g *Gate) waitsForSidecar() bool {
+	for a := range g.waiting {
+		if scope, _ := g.scope(a); !scope.Held {
+			return true
+		}
+	}
+	return false
 }
 
 func (g *Gate) settleAddress(a netip.AddrPort, listening bool, now time.Time) {

@@ -164,6 +164,9 @@ func TestHeldUntilReleased(t *testing.T) {
 	if !s.serves() {
 		t.Fatalf("held, and served: %v", s.served)
 	}
+	if !g.Settled() {
+		t.Error("a proxy that starts while the gateway is paused never gets ready")
+	}
 	g.Apply(t.Context(), set, covered("1"))
 	if !s.serves("r1>" + a) {
 		t.Errorf("released, and not served: %v", s.served)
