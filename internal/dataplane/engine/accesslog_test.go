@@ -19,7 +19,9 @@ func TestAccessLog(t *testing.T) {
 	first, _ := w.answer("GET")
 	w = dialRig(t, r.plain).send("GET / HTTP/1.1\r\n\r\n")
 	second, _ := w.answer("GET")
-	r.drain(patience)
+	if err := r.drain(patience); err != nil {
+		t.Error(err)
+	}
 	r.accessLog.Close()
 	lines := strings.Split(r.access.String(), "\n")
 	for i, want := range []string{

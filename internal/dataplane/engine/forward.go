@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -219,7 +220,7 @@ func (ex *exchange) replayable() bool {
 		return false
 	}
 	switch ex.conn.x.UpstreamRequest.Method {
-	case "POST", "LOCK", "PATCH":
+	case http.MethodPost, "LOCK", http.MethodPatch:
 		return false
 	}
 	return true

@@ -288,7 +288,9 @@ func TestKeptViews(t *testing.T) {
 		w.send("GET / HTTP/1.1\r\nHost: h\r\nX-Mark: mark\r\n\r\n").answer("GET")
 	}
 	until(t, "the log phase", func() bool { mu.Lock(); defer mu.Unlock(); return len(kept) == 2 })
-	r.drain(patience)
+	if err := r.drain(patience); err != nil {
+		t.Error(err)
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	if kept[0] != "mark" || kept[1] != "mark" {

@@ -140,7 +140,9 @@ func TestReloadUnderLoad(t *testing.T) {
 		t.Errorf("%d instances, want %d", l.made.Load(), reloads/2+1)
 	}
 	until(t, "the end of old instances", func() bool { return l.closed.Load() == l.made.Load()-1 })
-	r.drain(patience)
+	if err := r.drain(patience); err != nil {
+		t.Error(err)
+	}
 	if l.closed.Load() != l.made.Load() || l.misused.Load() > 0 {
 		t.Errorf("%d made, %d closed, %d uses after the end", l.made.Load(), l.closed.Load(), l.misused.Load())
 	}

@@ -3,6 +3,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -51,9 +52,11 @@ func planFor(plugins ...*entity.Plugin) *Plan {
 }
 
 func ranPlugins(p *Plan, id plugin.Identity) []entity.ID {
-	x := NewExchange(NewLifetime(nil))
+	x := NewExchange(NewLifetime(context.Background()))
 	x.Authenticate(id)
-	x.Access(p)
+	if fault := x.Access(p); fault != nil {
+		panic(fault)
+	}
 	var out []entity.ID
 	for _, in := range x.Picked() {
 		out = append(out, in.Plugin.ID)
@@ -219,7 +222,7 @@ func TestCatalog(t *testing.T) {
 		if problem == nil || problem.Name != p.Name || problem.Reason == "" {
 			t.Errorf("%v: problem %v", p.Config, problem)
 		}
-		x := NewExchange(NewLifetime(nil))
+		x := NewExchange(NewLifetime(context.Background()))
 		in.Phases.Access(x)
 		if !x.Exited() || x.Reply().Status != 500 {
 			t.Errorf("%v: a plugin that cannot run lets requests through", p.Config)

@@ -68,11 +68,12 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	if err := w.leaveUp(ctx); err != nil {
-		return err
-	}
+	left := w.leaveUp(ctx)
 	text, failed := w.table()
 	fmt.Print(text)
+	if left != nil {
+		return left
+	}
 	w.farewell(ctx)
 	if failed > 0 {
 		return fmt.Errorf("%d of %d rows failed", failed, len(w.rows))
