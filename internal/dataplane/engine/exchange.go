@@ -329,7 +329,7 @@ func (ex *exchange) bodyDone() bool {
 		select {
 		case <-u.done:
 		default:
-			return false
+			return u.readAll.Load()
 		}
 	}
 	return ex.readDone

@@ -25,6 +25,10 @@ type upload struct {
 	timeout time.Duration
 
 	stopping atomic.Bool
+	// readAll says that the client's body was read to its end, which is all
+	// that its connection needs to be kept; the last piece may still be on its
+	// way upstream when the answer to it comes.
+	readAll atomic.Bool
 	done     chan struct{}
 	// Set before done is closed.
 	fromClient   error
@@ -62,6 +66,7 @@ func (u *upload) copy() (fromClient, fromUpstream error) {
 			return err, nil
 		}
 		last := u.ex.readDone
+		u.readAll.Store(last)
 		if u.chunked {
 			frame = http1.AppendChunk(frame[:0], data)
 			if last {
