@@ -29,7 +29,7 @@ type upload struct {
 	// that its connection needs to be kept; the last piece may still be on its
 	// way upstream when the answer to it comes.
 	readAll atomic.Bool
-	done     chan struct{}
+	done    chan struct{}
 	// Set before done is closed.
 	fromClient   error
 	fromUpstream error

@@ -29,17 +29,15 @@ func readMessage(in *bufio.Reader, method string) (*message, error) {
 	}
 	m := &message{start: strings.TrimRight(latin([]byte(line)), "\r\n")}
 	low := map[string]string{}
-	for {
+	for ended := false; !ended; {
 		line, err := in.ReadString('\n')
+		ended = err != nil // a cut message is judged by what came of it
 		if strings.TrimRight(line, "\r\n") == "" {
 			break
 		}
 		name, value, _ := strings.Cut(strings.TrimRight(latin([]byte(line)), "\r\n"), ":")
 		m.fields = append(m.fields, Field{name, strings.TrimSpace(value)})
 		low[strings.ToLower(name)] = strings.TrimSpace(value)
-		if err != nil {
-			break
-		}
 	}
 	m.readBody(in, method, low)
 	return m, nil
