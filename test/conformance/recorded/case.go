@@ -70,7 +70,6 @@ type Step struct {
 	Sink   string              `json:"sink"`
 	Wait   *int                `json:"wait_ms"`
 	Quiet  *int                `json:"quiet_ms"`
-	Any    bool                `json:"any_order"`
 	Grab   map[string][]string `json:"capture"`
 }
 

@@ -303,11 +303,33 @@ func (r *run) sinkStep(s *Step, where string) (problems []string, err error) {
 	if len(got) < len(want) || len(want) == 0 && len(got) > 0 {
 		problems = append(problems, fmt.Sprintf("%s: %s got %d of %d", where, s.Sink, len(got), len(want)))
 	}
-	for i := range min(len(want), len(got)) {
-		if s.Any {
-			return nil, fmt.Errorf("any_order is not known here")
+	return append(problems, r.pair(want, got, fmt.Sprintf("%s sink", where))...), nil
+}
+
+// pair finds a message of its own for each expectation. Their order is not
+// compared: each record is written after its answer was sent, and the next
+// request, on another connection, may overtake that.
+func (r *run) pair(want []map[string]any, got []call, where string) (problems []string) {
+	used := make([]bool, len(got))
+	for i := range want {
+		var nearest []string
+		found := false
+		for j := range got {
+			if used[j] {
+				continue
+			}
+			differences := compare(want[i], r.seen(&got[j]), fmt.Sprintf("%s[%d]", where, i), false)
+			if len(differences) == 0 {
+				used[j], found = true, true
+				break
+			}
+			if nearest == nil || len(differences) < len(nearest) {
+				nearest = differences
+			}
 		}
-		problems = append(problems, compare(want[i], r.seen(&got[i]), fmt.Sprintf("%s sink[%d]", where, i), false)...)
+		if !found {
+			problems = append(problems, nearest...)
+		}
 	}
-	return problems, nil
+	return problems
 }
