@@ -133,8 +133,9 @@ func (ex *exchange) awaitDeparture() {
 	}
 }
 
-// context ends when the client leaves or the engine does.
-func (ex *exchange) context() context.Context { return ex.conn.life.Context() }
+// context ends when the client leaves or the engine does. It costs nothing where
+// nobody waits.
+func (ex *exchange) context() context.Context { return ex.conn.life.Lazy() }
 
 // describe fills in what plugins and the router may ask about the request.
 func (ex *exchange) describe() {

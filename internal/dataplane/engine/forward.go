@@ -165,7 +165,7 @@ func (ex *exchange) connect(t *target, pool *upstream.Pool, now time.Time) (time
 	c := ex.conn
 	conn := pool.Reuse(now)
 	if conn == nil {
-		ctx, cancel := context.WithTimeout(ex.context(), t.connectTimeout)
+		ctx, cancel := context.WithTimeout(ex.conn.life.Context(), t.connectTimeout)
 		opened, err := pool.Open(ctx)
 		cancel()
 		if err != nil {

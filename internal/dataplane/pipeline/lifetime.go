@@ -5,6 +5,7 @@ package pipeline
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // Lifetime is the context of one exchange after another on a connection. The
@@ -59,3 +60,15 @@ func (l *Lifetime) End() {
 	}
 	l.ctx, l.cancel = nil, nil
 }
+
+// Lazy returns the context of the exchange in a form that costs nothing until
+// somebody waits for its end. It must not be kept beyond the exchange.
+func (l *Lifetime) Lazy() context.Context { return (*lazy)(l) }
+
+// lazy makes the context when it is asked for more than a deadline.
+type lazy Lifetime
+
+func (l *lazy) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (l *lazy) Done() <-chan struct{}       { return (*Lifetime)(l).Context().Done() }
+func (l *lazy) Err() error                  { return (*Lifetime)(l).Context().Err() }
+func (l *lazy) Value(key any) any           { return l.parent.Value(key) }

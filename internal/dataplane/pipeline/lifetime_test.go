@@ -3,6 +3,7 @@
 package pipeline
 
 import (
+	"context"
 	"sync"
 	"testing"
 )
@@ -36,5 +37,22 @@ func TestLifetimeEndsTwice(t *testing.T) {
 		wg.Go(l.Cancel)
 		wg.Go(l.End)
 		wg.Wait()
+	}
+}
+
+func TestLazyContext(t *testing.T) {
+	type key struct{}
+	l := NewLifetime(context.WithValue(t.Context(), key{}, "value"))
+	ctx := l.Lazy()
+	if _, bounded := ctx.Deadline(); bounded || ctx.Err() != nil || ctx.Value(key{}) != "value" {
+		t.Errorf("deadline %t, error %v, value %v", bounded, ctx.Err(), ctx.Value(key{}))
+	}
+	l.Cancel()
+	<-ctx.Done()
+	if ctx.Err() == nil {
+		t.Error("the context goes on after the exchange")
+	}
+	if n := testing.AllocsPerRun(100, func() { _ = l.Lazy() }); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

@@ -45,14 +45,14 @@ type Conn struct {
 	readDeadline  time.Time // of the goroutine that reads
 	writeDeadline time.Time // of the goroutine that writes
 
-	probe     func(fd uintptr) bool
-	probeSeen int
-	probeErr  error
+	probe  func(fd uintptr)
+	probed [1]unix.PollFd
+	quiet  bool
 }
 
 func newConn(c net.Conn, raw syscall.RawConn, remote netip.AddrPort, p *Pool, generation uint64) *Conn {
 	conn := &Conn{Conn: c, raw: raw, Remote: remote, pool: p, generation: generation}
-	conn.probe = conn.peek
+	conn.probe = conn.look
 	return conn
 }
 
@@ -121,37 +121,19 @@ func stands(deadline, now time.Time, d time.Duration) bool {
 	return late >= 0 && late <= slackOf(d)
 }
 
-// peek looks at the socket without waiting and without taking bytes.
-func (c *Conn) peek(fd uintptr) bool {
-	var b [1]byte
-	n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	c.probeSeen, c.probeErr = n, err
-	return true
+// look asks the kernel, without waiting, whether the socket has anything to read.
+func (c *Conn) look(fd uintptr) {
+	c.probed[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}
+	n, err := unix.Poll(c.probed[:], 0)
+	c.quiet = err == nil && n == 0
 }
 
 // alive reports whether an idle connection can carry a request: the peer has
 // neither closed it nor sent anything. What may come unasked over TLS once the
 // first answer was read is an alert, which is the end as well.
 func (c *Conn) alive() bool {
-	if c.R != c.W {
-		return false
-	}
-	c.probeSeen, c.probeErr = 0, nil
-	err := c.raw.Read(c.probe)
-	if err != nil && isExpired(err) {
-		// The deadline of the last answer has passed meanwhile.
-		c.readDeadline = time.Time{}
-		if c.SetReadDeadline(time.Time{}) != nil {
-			return false
-		}
-		err = c.raw.Read(c.probe)
-	}
-	return err == nil && errors.Is(c.probeErr, unix.EAGAIN)
-}
-
-func isExpired(err error) bool {
-	var n net.Error
-	return errors.As(err, &n) && n.Timeout()
+	c.quiet = false
+	return c.R == c.W && c.raw.Control(c.probe) == nil && c.quiet
 }
 
 // Abort closes the connection under the feet of who uses it. Unlike Close it
