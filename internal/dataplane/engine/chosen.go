@@ -5,6 +5,7 @@ package engine
 import (
 	"crypto/tls"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
@@ -28,14 +29,16 @@ type chosenHost struct {
 	port int
 }
 
-// get returns the balancer of a host, made by create when it is new.
-func (c *chosenHosts) get(key chosenHost, create func() *balancer.Balancer) *balancer.Balancer {
+// get returns the balancer of a host, made by create when it is new. The host
+// may be a view of a request.
+func (c *chosenHosts) get(key chosenHost, create func(chosenHost) *balancer.Balancer) *balancer.Balancer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if b := c.known[key]; b != nil {
 		return b
 	}
-	b := create()
+	key.host = strings.Clone(key.host)
+	b := create(key)
 	if c.closed {
 		b.Close()
 		return b
@@ -79,9 +82,8 @@ func (ex *exchange) chosenTarget(u *plugin.Upstream, s *service) *target {
 	if balanced, ok := ex.snapshot.balanced[u.Host]; ok {
 		t.balancer, t.upstream = balanced.balancer, balanced.entity
 	} else {
-		key := chosenHost{u.Host, u.Port}
-		t.balancer = ex.snapshot.chosen.get(key, func() *balancer.Balancer {
-			return balancer.Single(e.peerStates, u.Host, u.Port, e.options.Resolve)
+		t.balancer = ex.snapshot.chosen.get(chosenHost{u.Host, u.Port}, func(key chosenHost) *balancer.Balancer {
+			return balancer.Single(e.peerStates, key.host, key.port, e.options.Resolve)
 		})
 	}
 	switch {

@@ -180,6 +180,17 @@ func serve(t testing.TB, handler http.HandlerFunc) *httptest.Server {
 	return s
 }
 
+// serveTLS is serve over TLS.
+func serveTLS(t testing.TB, handler http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	s := httptest.NewTLSServer(handler)
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return s
+}
+
 // scripted is an upstream whose connections are handled byte by byte.
 type scripted struct {
 	net.Listener

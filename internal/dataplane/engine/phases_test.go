@@ -140,6 +140,8 @@ func TestPhases(t *testing.T) {
 			}
 		})
 	}
+	// A broken log phase is reported after it ran.
+	until(t, "three reports of broken plugins", func() bool { return strings.Count(r.log.String(), "plugin failed") >= 3 })
 	if log := r.log.String(); strings.Count(log, "plugin failed") != 3 || !strings.Contains(log, "on purpose") {
 		t.Errorf("log: %s", log)
 	}

@@ -5,6 +5,7 @@ package upstream
 import (
 	"crypto/tls"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 )
@@ -32,7 +33,7 @@ func NewPools(dialer Dialer, limits Limits, now func() time.Time) *Pools {
 
 // Pool returns the pool of a key, made with config on first use. config is nil
 // for plaintext. The server name of the key overrides that of config. Callers
-// that keep a pool ask it whether it is Forgotten.
+// that keep a pool ask it whether it is Forgotten. The key is not kept.
 func (s *Pools) Pool(key Key, config *tls.Config) *Pool {
 	s.mu.RLock()
 	p := s.pools[key]
@@ -40,6 +41,8 @@ func (s *Pools) Pool(key Key, config *tls.Config) *Pool {
 	if p != nil {
 		return p
 	}
+	// The name may be a view of a request.
+	key.ServerName = strings.Clone(key.ServerName)
 	if config != nil && config.ServerName != key.ServerName {
 		config = config.Clone()
 		config.ServerName = key.ServerName

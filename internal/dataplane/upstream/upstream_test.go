@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // server accepts connections and hands them to the test.
@@ -232,6 +233,21 @@ func TestPoolsAreBounded(t *testing.T) {
 	pools.Close()
 	if p := pools.Pool(Key{}, nil); !p.Forgotten() || pools.Len() != 0 {
 		t.Error("pools are kept after Close")
+	}
+}
+
+// Server names are views of requests, whose memory is used again.
+func TestServerNamesAreCopied(t *testing.T) {
+	pools, _ := newPools(roomy)
+	name := []byte("one.test")
+	key := Key{Proto: "https", ServerName: unsafe.String(&name[0], len(name))}
+	p := pools.Pool(key, &tls.Config{MinVersion: tls.VersionTLS12})
+	copy(name, "two.test")
+	if again := pools.Pool(key, &tls.Config{MinVersion: tls.VersionTLS12}); again == p {
+		t.Error("two server names share a pool")
+	}
+	if p.tls.ServerName != "one.test" || p.key.ServerName != "one.test" {
+		t.Errorf("the pool of one.test is for %q and %q now", p.tls.ServerName, p.key.ServerName)
 	}
 }
 
