@@ -23,6 +23,9 @@ type Schema struct {
 	// only those; one without admits any value. Lists are looked through; the
 	// segment "*" stands for every key of a map of records.
 	Fields []string
+	// Guards says of a plugin that nothing is to be served without it. It is
+	// known of our own build's plugins only and not announced.
+	Guards bool
 }
 
 // NewSchema returns a schema with its hash. The fields may come in any order.
@@ -49,6 +52,7 @@ func Schemas(set entity.SchemaSet) ([]Schema, error) {
 	hashes := set.Hashes()
 	for _, p := range set.Plugins() {
 		s := NewSchema(PluginSchemaName(p.Name), p.Config.Paths())
+		s.Guards = p.Guards
 		// The set's own hash also covers defaults and checks, so that two builds
 		// that differ there are compared field by field.
 		if _, err := hex.Decode(s.Hash[:], []byte(hashes[p.Name])); err != nil {

@@ -36,6 +36,10 @@ type PluginSchema struct {
 	NoRoute         bool
 	NoService       bool
 
+	// Guards says that the plugin refuses requests: who asked for it is not to
+	// be served without it, or without a part of its config.
+	Guards bool
+
 	// Credentials are the collections of credentials that the plugin owns.
 	Credentials []CredentialType
 }

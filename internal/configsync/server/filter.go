@@ -18,6 +18,7 @@ import (
 // understands. It is pure; the same announcement always yields the same result.
 type filter struct {
 	ours   map[string]configsync.Hash
+	guards map[string]bool // plugins' schema names
 	theirs map[string]*announced
 }
 
@@ -29,9 +30,12 @@ type announced struct {
 }
 
 func newFilter(ours, theirs []configsync.Schema) *filter {
-	f := &filter{ours: make(map[string]configsync.Hash), theirs: make(map[string]*announced)}
+	f := &filter{ours: make(map[string]configsync.Hash), guards: make(map[string]bool), theirs: make(map[string]*announced)}
 	for _, s := range ours {
 		f.ours[s.Name] = s.Hash
+		if s.Guards {
+			f.guards[s.Name] = true
+		}
 	}
 	for _, s := range theirs {
 		a := &announced{hash: s.Hash, fields: make(map[string]bool), parents: map[string]bool{"": true}}
@@ -115,13 +119,10 @@ func (f *filter) apply(r *configsync.Record) (*configsync.Record, []configsync.O
 	if len(dropped) == 0 {
 		return r, nil
 	}
-	return f.pruned(r, value, dropped)
-}
-
-func (f *filter) pruned(r *configsync.Record, value map[string]any, dropped map[string]bool) (*configsync.Record, []configsync.Omission) {
-	data, err := schema.EncodeJSON(value)
-	if err != nil {
-		return nil, []configsync.Omission{{Record: r, Reason: err.Error()}}
+	sent := f.pruned(r, value)
+	if f.guards[name] && anyConfig(dropped) {
+		// Half of a restriction may be none at all.
+		sent = f.substitute(r)
 	}
 	var out []configsync.Omission
 	for _, path := range slices.Sorted(maps.Keys(dropped)) {
@@ -129,7 +130,24 @@ func (f *filter) pruned(r *configsync.Record, value map[string]any, dropped map[
 			Record: r, Field: path, Reason: "the proxy's version does not know this field; update the proxy",
 		})
 	}
-	return configsync.RawRecord(r.Key, r.Type, data), out
+	return sent, out
+}
+
+func (f *filter) pruned(r *configsync.Record, value map[string]any) *configsync.Record {
+	data, err := schema.EncodeJSON(value)
+	if err != nil {
+		return f.substitute(r)
+	}
+	return configsync.RawRecord(r.Key, r.Type, data)
+}
+
+func anyConfig(paths map[string]bool) bool {
+	for path := range paths {
+		if strings.HasPrefix(path, "config.") {
+			return true
+		}
+	}
+	return false
 }
 
 // prune deletes the members of value that the schema does not know and notes
@@ -165,14 +183,15 @@ func (a *announced) prune(value any, at, prefix string, dropped map[string]bool)
 // substitute stands in for a plugin that the proxy does not know: a route is
 // not to run without what its owner put on it (design: "answers 500 rather than
 // run without it"). A global plugin is left out, so that one new plugin does
-// not stop every older proxy.
+// not stop every older proxy, unless it guards.
 func (f *filter) substitute(r *configsync.Record) *configsync.Record {
 	if r.Key.Kind != entity.KindPlugin {
 		return nil
 	}
 	value, err := schema.DecodeObject(r.JSON)
 	ofConsumer := value["consumer"] != nil || value["consumer_group"] != nil
-	if err != nil || value["service"] == nil && value["route"] == nil && !ofConsumer {
+	global := value["service"] == nil && value["route"] == nil && !ofConsumer
+	if err != nil || global && !f.guards[configsync.PluginSchemaName(r.Type)] {
 		return nil
 	}
 	unusable := entity.Unusable(ofConsumer)

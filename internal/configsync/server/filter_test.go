@@ -32,6 +32,13 @@ func lacking(name string) []configsync.Schema {
 	return slices.DeleteFunc(configsync.CoreSchemas(), func(s configsync.Schema) bool { return s.Name == name })
 }
 
+// guarding is our own build's announcement: acl guards.
+func guarding() []configsync.Schema {
+	acl := configsync.NewSchema("plugin:acl", []string{"allow", "deny"})
+	acl.Guards = true
+	return append(configsync.CoreSchemas(), acl)
+}
+
 var keyAuth = configsync.NewSchema("plugin:key-auth", []string{"key_names", "hide_credentials", "realm", "limits", "limits.*", "limits.*.window", "redis", "redis.host"})
 
 func TestFilter(t *testing.T) {
@@ -74,6 +81,10 @@ func TestFilter(t *testing.T) {
 		{"a plugin on a route is not known, nor the first choice to stand in", append(configsync.CoreSchemas(), termination), plugin(true),
 			`{"config":{"message":"An unexpected error occurred","status_code":500},"id":"p","name":"request-termination","route":{"id":"r"},"tags":["k8s-name:x"]}`, []string{""}},
 		{"a global plugin is not known", append(configsync.CoreSchemas(), termination), plugin(false), "none", []string{""}},
+		{"a global plugin that guards is not known", append(configsync.CoreSchemas(), termination, unusable),
+			&entity.Plugin{ID: "p", Name: "acl", Config: map[string]any{"deny": []any{"x"}}}, `{"id":"p","name":"unusable"}`, []string{""}},
+		{"a field of a plugin that guards is not known", append(configsync.CoreSchemas(), unusable, configsync.NewSchema("plugin:acl", []string{"allow"})),
+			&entity.Plugin{ID: "p", Name: "acl", Config: map[string]any{"deny": []any{"x"}}}, `{"id":"p","name":"unusable"}`, []string{"config.deny"}},
 		{"a plugin is not known, nor anything to stand in", configsync.CoreSchemas(), plugin(true), "none", []string{""}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -81,7 +92,7 @@ func TestFilter(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, omissions := newFilter(configsync.CoreSchemas(), c.theirs).apply(record)
+			got, omissions := newFilter(guarding(), c.theirs).apply(record)
 			var fields []string
 			for _, o := range omissions {
 				fields = append(fields, o.Field)

@@ -12,6 +12,7 @@ import (
 // Plugin is the acl plugin.
 var Plugin = entity.PluginSchema{
 	Name:       "acl",
+	Guards:     true,
 	Protocols:  entity.HTTPProtocols(),
 	NoConsumer: true, NoConsumerGroup: true,
 	Config: schema.NewRecord(

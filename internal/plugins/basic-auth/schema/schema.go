@@ -12,6 +12,7 @@ import (
 // Plugin is the basic-auth plugin.
 var Plugin = entity.PluginSchema{
 	Name:       "basic-auth",
+	Guards:     true,
 	Protocols:  entity.HTTPProtocols(),
 	NoConsumer: true, NoConsumerGroup: true,
 	Config: schema.NewRecord(

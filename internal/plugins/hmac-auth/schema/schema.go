@@ -14,6 +14,7 @@ var algorithms = []any{"hmac-sha1", "hmac-sha256", "hmac-sha384", "hmac-sha512"}
 // Plugin is the hmac-auth plugin.
 var Plugin = entity.PluginSchema{
 	Name:       "hmac-auth",
+	Guards:     true,
 	Protocols:  entity.HTTPProtocols(),
 	NoConsumer: true, NoConsumerGroup: true,
 	Config: schema.NewRecord(

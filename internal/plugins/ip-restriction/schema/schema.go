@@ -11,7 +11,8 @@ import (
 
 // Plugin is the ip-restriction plugin.
 var Plugin = entity.PluginSchema{
-	Name: "ip-restriction",
+	Name:   "ip-restriction",
+	Guards: true,
 	DefaultProtocols: []entity.Protocol{
 		entity.ProtocolHTTP, entity.ProtocolHTTPS, entity.ProtocolTCP,
 		entity.ProtocolTLS, entity.ProtocolGRPC, entity.ProtocolGRPCS,

@@ -15,6 +15,7 @@ import (
 // Plugin is the jwt plugin.
 var Plugin = entity.PluginSchema{
 	Name:       "jwt",
+	Guards:     true,
 	Protocols:  entity.HTTPProtocols(),
 	NoConsumer: true, NoConsumerGroup: true,
 	Config: schema.NewRecord(

@@ -13,6 +13,7 @@ import (
 // Plugin is the key-auth plugin.
 var Plugin = entity.PluginSchema{
 	Name:       "key-auth",
+	Guards:     true,
 	Protocols:  entity.HTTPProtocols(),
 	NoConsumer: true, NoConsumerGroup: true,
 	Config: schema.NewRecord(

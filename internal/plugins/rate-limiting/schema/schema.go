@@ -12,6 +12,7 @@ import (
 // Plugin is the rate-limiting plugin.
 var Plugin = entity.PluginSchema{
 	Name:      "rate-limiting",
+	Guards:    true,
 	Protocols: entity.HTTPProtocols(),
 	Config: schema.NewRecord(append(typedefs.PeriodLimits(),
 		schema.String("limit_by").Default("consumer").

@@ -12,6 +12,7 @@ import (
 // Plugin is the request-size-limiting plugin.
 var Plugin = entity.PluginSchema{
 	Name:      "request-size-limiting",
+	Guards:    true,
 	Protocols: entity.HTTPProtocols(),
 	Config: schema.NewRecord(
 		schema.Integer("allowed_payload_size").Default(128),

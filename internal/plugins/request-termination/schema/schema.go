@@ -12,6 +12,7 @@ import (
 // Plugin is the request-termination plugin.
 var Plugin = entity.PluginSchema{
 	Name:      "request-termination",
+	Guards:    true,
 	Protocols: entity.HTTPProtocols(),
 	Config: schema.NewRecord(
 		schema.Integer("status_code").Required().Default(503).Between(100, 599),

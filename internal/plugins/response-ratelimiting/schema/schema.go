@@ -12,6 +12,7 @@ import (
 // Plugin is the response-ratelimiting plugin.
 var Plugin = entity.PluginSchema{
 	Name:      "response-ratelimiting",
+	Guards:    true,
 	Protocols: entity.HTTPProtocols(),
 	Config: schema.NewRecord(
 		schema.String("header_name").Default("x-kong-limit"),
