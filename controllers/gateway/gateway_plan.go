@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -73,6 +74,7 @@ func makePlan(o *observed, settings render.Settings) plan {
 		Name: gw.Name, Namespace: gw.Namespace, UID: gw.UID, Generation: generation, Spec: *p.spec,
 		Settings: settings, Mesh: p.resolution, Served: o.served, Egress: p.egress,
 		OutboundTrafficPolicy: o.outboundTrafficPolicy, LivePorts: o.livePorts, CABundle: o.caBundle, ClassShared: class.shared,
+		AccountUID: accountUID(o.account, o.deployment, o.pods),
 	})
 	if err != nil {
 		p.failed = err.Error()
@@ -98,6 +100,23 @@ func runningMode(d *appsv1.Deployment) v1alpha1.MeshMode {
 	default:
 		return v1alpha1.MeshNone
 	}
+}
+
+// accountUID is what the pod template says of its ServiceAccount: nothing, until the account is younger than a pod. The
+// tokens of such a pod are of an account that is gone; a new template gives every pod one of the new account.
+func accountUID(account *corev1.ServiceAccount, d *appsv1.Deployment, pods []corev1.Pod) types.UID {
+	marked := ""
+	if d != nil {
+		marked = d.Spec.Template.Annotations[render.AnnotationAccountUID]
+	}
+	if account == nil || account.DeletionTimestamp != nil {
+		return types.UID(marked)
+	}
+	outlived := slices.ContainsFunc(pods, func(p corev1.Pod) bool { return p.CreationTimestamp.Before(&account.CreationTimestamp) })
+	if marked != "" || outlived {
+		return account.UID
+	}
+	return ""
 }
 
 // lastAccepted reads the newest record of an accepted spec.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -75,6 +76,42 @@ func TestJudgeClass(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 		})
+	}
+}
+
+// Pods are rolled once the account that their tokens are of was made anew, and not before.
+func TestAccountUID(t *testing.T) {
+	at := func(seconds int64) metav1.Time { return metav1.NewTime(time.Unix(1_000_000+seconds, 0)) }
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{UID: "new", CreationTimestamp: at(10)}}
+	going := account.DeepCopy()
+	now := at(11)
+	going.DeletionTimestamp = &now
+	pods := func(seconds ...int64) (out []corev1.Pod) {
+		for _, s := range seconds {
+			out = append(out, corev1.Pod{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: at(s)}})
+		}
+		return out
+	}
+	marked := &appsv1.Deployment{}
+	marked.Spec.Template.Annotations = map[string]string{render.AnnotationAccountUID: "old"}
+	for _, c := range []struct {
+		name       string
+		account    *corev1.ServiceAccount
+		deployment *appsv1.Deployment
+		pods       []corev1.Pod
+		want       types.UID
+	}{
+		{name: "at first"},
+		{name: "before the pods", account: account},
+		{name: "pods are younger", account: account, deployment: &appsv1.Deployment{}, pods: pods(10, 11)},
+		{name: "a pod is older", account: account, deployment: &appsv1.Deployment{}, pods: pods(11, 9), want: "new"},
+		{name: "rolled out since", account: account, deployment: marked, pods: pods(11), want: "new"},
+		{name: "deleted", deployment: marked, pods: pods(11), want: "old"},
+		{name: "being deleted", account: going, deployment: marked, pods: pods(9), want: "old"},
+	} {
+		if got := accountUID(c.account, c.deployment, c.pods); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
 	}
 }
 

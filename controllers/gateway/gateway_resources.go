@@ -42,6 +42,7 @@ type observed struct {
 
 	deployment *appsv1.Deployment
 	service    *corev1.Service
+	account    *corev1.ServiceAccount
 	pods       []corev1.Pod
 	livePorts  []int32
 
@@ -186,6 +187,12 @@ func (r *Reconciler) readWorkload(ctx context.Context, o *observed) error {
 		return err
 	} else if ok {
 		o.service = service
+	}
+	account := &corev1.ServiceAccount{}
+	if ok, err := r.readOwn(ctx, gw, client.ObjectKeyFromObject(gw), account); err != nil {
+		return err
+	} else if ok {
+		o.account = account
 	}
 	pods := corev1.PodList{}
 	if err := r.Client.List(ctx, &pods, client.InNamespace(gw.Namespace), ofGateway(gw)); err != nil {

@@ -198,6 +198,9 @@ func podAnnotations(in Input) map[string]string {
 		"prometheus.io/path":                      "/metrics",
 		"prometheus.io/port":                      fmt.Sprint(v1alpha1.StatusPort),
 	}
+	if in.AccountUID != "" {
+		a[AnnotationAccountUID] = string(in.AccountUID)
+	}
 	if in.meshed() {
 		a[mesh.AnnotationExcludeInboundPorts] = joinPorts(ExcludedPorts(in.Spec.Listeners))
 		a[mesh.AnnotationExcludeOutboundPorts] = fmt.Sprint(v1alpha1.ConfigStreamPort)

@@ -15,6 +15,9 @@ const (
 	LabelColour = "gateway.konghq.com/colour"
 	// AnnotationOwner on an IngressClass names, as namespace/name, the one gateway that serves it.
 	AnnotationOwner = "gateway.konghq.com/gateway"
+	// AnnotationAccountUID on the pod template is the UID of the ServiceAccount whose tokens the pods are to hold; set
+	// once that account was made anew under running pods.
+	AnnotationAccountUID = "gateway.konghq.com/service-account-uid"
 	// AnnotationOwnerUID on an IngressClass is the UID of that gateway.
 	AnnotationOwnerUID = "gateway.konghq.com/gateway-uid"
 

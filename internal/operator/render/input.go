@@ -39,6 +39,9 @@ type Input struct {
 	LivePorts []int32
 	// CABundle is the PEM bundle that proxies trust for the control stream.
 	CABundle string
+	// AccountUID is the ServiceAccount's, when pods must be told apart by it: tokens of an account that was deleted are
+	// refused although one of the same name exists. Empty as long as there was only one.
+	AccountUID types.UID
 	// ClassShared says that the IngressClass exists and was made by somebody else for our controller: only the claim is
 	// written on it.
 	ClassShared bool

@@ -56,6 +56,7 @@ var cases = []struct {
 	{"mesh-port-only", []string{"DestinationRule", "PeerAuthentication"}, func(in *Input) {
 		in.Spec.Listeners = []v1alpha1.Listener{{Name: "internal", Port: 8080, Protocol: v1alpha1.ProtocolHTTP, Exposure: v1alpha1.ExposureMesh}}
 	}},
+	{"account-made-anew", []string{"Deployment"}, func(in *Input) { in.AccountUID = "99999999-2222-3333-4444-555555555555" }},
 	{"old-ports", []string{"PeerAuthentication"}, func(in *Input) {
 		in.Spec.Listeners[0].ContainerPort, in.LivePorts = 8081, []int32{8000, 8007, 8443}
 	}},
