@@ -99,10 +99,13 @@ func logSink() *os.File {
 	return null
 }
 
-// manager is the shipped ServiceAccount with the shipped role, so that a right that is missing there fails here.
+// manager is the shipped ServiceAccount with the shipped role and the policy that narrows it, so that a right that is
+// missing there fails here.
 func manager(api *apiserver.Server) (*rest.Config, error) {
-	for _, name := range []string{"role.yaml", "role_binding.yaml"} {
-		text, err := os.ReadFile(filepath.Join(apiserver.Root(), "config", "rbac", name))
+	for _, name := range []string{
+		"rbac/role.yaml", "rbac/role_binding.yaml", "admission/manager_scope_policy.yaml", "admission/manager_scope_binding.yaml",
+	} {
+		text, err := os.ReadFile(filepath.Join(apiserver.Root(), "config", name))
 		if err != nil {
 			return nil, err
 		}
