@@ -13,6 +13,7 @@ import (
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/router"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/upstream"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
@@ -97,6 +98,9 @@ func (e *Engine) services(next *snapshot) (map[entity.ID]*service, []pipeline.Re
 	rejected := e.upstreams(next)
 	out := make(map[entity.ID]*service, len(set.Services))
 	for _, sparse := range set.Services {
+		if router.StreamProtocol(sparse.Protocol) {
+			continue // for the stream half of the gateway
+		}
 		complete, err := entity.Complete(sparse, e.options.Schemas)
 		if err != nil {
 			rejected = append(rejected, rejection(sparse, sparse.Name, "", err.Error()))

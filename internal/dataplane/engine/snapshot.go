@@ -108,6 +108,9 @@ func (s *snapshot) certificates(previous *snapshot) (rejected []pipeline.Rejecti
 func (s *snapshot) route(services map[entity.ID]*service) (rejected []pipeline.Rejection) {
 	items := make([]router.Item, 0, len(s.set.Routes))
 	for _, r := range s.set.Routes {
+		if router.StreamRoute(r) {
+			continue // for the stream half of the gateway
+		}
 		item := router.Item{Route: r, Data: &routed{}}
 		if r.Service != nil {
 			runtime := services[r.Service.ID]

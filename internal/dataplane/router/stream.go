@@ -16,16 +16,42 @@ import (
 
 // StreamInput is what the stream router looks at.
 type StreamInput struct {
-	Protocol    entity.Protocol // tcp, tls, tls_passthrough or udp
+	// Protocol is tcp, udp or, for a connection that opens with a ClientHello to
+	// a TLS listener, tls: that finds routes of tls_passthrough as well, and the
+	// route says which of the two it is.
+	Protocol    entity.Protocol
 	Source      netip.AddrPort
 	Destination netip.AddrPort
 	SNI         string // lower case, without a trailing dot; empty if none
 }
 
+// StreamProtocol reports whether a protocol is one of connections and
+// datagrams rather than of requests.
+func StreamProtocol(p entity.Protocol) bool {
+	switch p {
+	case entity.ProtocolTCP, entity.ProtocolTLS, entity.ProtocolTLSPassthrough, entity.ProtocolUDP:
+		return true
+	}
+	return false
+}
+
+// StreamRoute reports whether a route is one for Stream. Its protocols are all
+// of one family, so that the first decides.
+func StreamRoute(r *entity.Route) bool {
+	return len(r.Protocols) > 0 && StreamProtocol(r.Protocols[0])
+}
+
 // Stream is a compiled set of stream routes. It is immutable and safe for
 // concurrent use.
 type Stream struct {
-	routes []*streamRoute // in the order they are tried
+	// Each list is in the order in which its routes are tried. A route stands
+	// under each of its server names, or else under each port if all of its
+	// destinations have one.
+	exact  map[string][]*streamRoute // by server name
+	suffix map[string][]*streamRoute // *.example.org by ".example.org"
+	prefix map[string][]*streamRoute // example.* by "example."
+	port   map[uint16][]*streamRoute
+	rest   []*streamRoute
 }
 
 // streamKinds are the matcher kinds of a stream route, in order of strength.
@@ -39,9 +65,10 @@ const (
 
 type streamRoute struct {
 	route        *Route
+	order        int // among all routes: the lowest that matches wins
 	kinds        streamKinds
 	protocols    []entity.Protocol
-	snis         []string
+	names        []serverName
 	sources      []endpoint
 	destinations []endpoint
 	createdAt    int64
@@ -56,7 +83,7 @@ type endpoint struct {
 // NewStream compiles the items that are stream routes. Routes that cannot be
 // compiled are left out and reported.
 func NewStream(items []Item) (*Stream, []Problem) {
-	s := &Stream{}
+	var routes []*streamRoute
 	var problems []Problem
 	for _, item := range items {
 		if disabled(item.Service) || protocolsOf(item.Route)&protocolStream == 0 {
@@ -67,18 +94,29 @@ func NewStream(items []Item) (*Stream, []Problem) {
 			problems = append(problems, problem(item.Route, err))
 			continue
 		}
-		s.routes = append(s.routes, r)
+		routes = append(routes, r)
 	}
-	slices.SortFunc(s.routes, compareStream)
+	slices.SortFunc(routes, compareStream)
+	s := &Stream{
+		exact: map[string][]*streamRoute{}, suffix: map[string][]*streamRoute{}, prefix: map[string][]*streamRoute{},
+		port: map[uint16][]*streamRoute{},
+	}
+	for i, r := range routes {
+		r.order = i
+		s.index(r)
+	}
 	return s, problems
 }
 
 func newStreamRoute(item Item) (*streamRoute, error) {
 	e := item.Route
 	r := &streamRoute{route: newRoute(item), protocols: e.Protocols, createdAt: or(e.CreatedAt, math.MaxInt64)}
+	if e.Expression != "" {
+		return nil, fieldError{"expression", fmt.Errorf("expressions are not supported by this gateway: use sources, destinations or snis")}
+	}
 	for _, s := range e.SNIs {
 		r.kinds |= streamSNI
-		r.snis = append(r.snis, lowerASCII(trimDot(s)))
+		r.names = append(r.names, newServerName(s))
 	}
 	var err error
 	if r.sources, err = endpoints(e.Sources); err != nil {
@@ -160,10 +198,14 @@ func bestWeight(list []endpoint) int {
 	return list[0].weight()
 }
 
+// compareStream orders routes as Kong tries them: by the number of kinds, then
+// server name before source before destination, then the more exact of the
+// same kind, and the older one.
 func compareStream(a, b *streamRoute) int {
 	return cmp.Or(
 		bits.OnesCount8(uint8(b.kinds))-bits.OnesCount8(uint8(a.kinds)),
 		cmp.Compare(b.kinds, a.kinds),
+		cmp.Compare(nameWeight(b.names), nameWeight(a.names)),
 		cmp.Compare(bestWeight(b.sources), bestWeight(a.sources)),
 		cmp.Compare(bestWeight(b.destinations), bestWeight(a.destinations)),
 		cmp.Compare(a.createdAt, b.createdAt),
@@ -172,21 +214,52 @@ func compareStream(a, b *streamRoute) int {
 }
 
 func (r *streamRoute) match(in *StreamInput) bool {
-	fits := func(a netip.AddrPort) func(endpoint) bool {
-		return func(e endpoint) bool { return e.match(a) }
-	}
-	return slices.Contains(r.protocols, in.Protocol) &&
-		(len(r.snis) == 0 || slices.Contains(r.snis, in.SNI)) &&
-		(len(r.sources) == 0 || slices.ContainsFunc(r.sources, fits(in.Source))) &&
-		(len(r.destinations) == 0 || slices.ContainsFunc(r.destinations, fits(in.Destination)))
+	return r.takes(in.Protocol) &&
+		(len(r.names) == 0 || anyName(r.names, in.SNI)) &&
+		anyEndpoint(r.sources, in.Source) &&
+		anyEndpoint(r.destinations, in.Destination)
 }
 
-// Match returns the route of a stream connection or session.
-func (s *Stream) Match(in *StreamInput) (*Route, bool) {
-	for _, r := range s.routes {
-		if r.match(in) {
-			return r.route, true
+// takes reports whether the route is for connections of a protocol.
+func (r *streamRoute) takes(p entity.Protocol) bool {
+	return slices.Contains(r.protocols, p) ||
+		p == entity.ProtocolTLS && slices.Contains(r.protocols, entity.ProtocolTLSPassthrough)
+}
+
+func anyEndpoint(list []endpoint, a netip.AddrPort) bool {
+	for i := range list {
+		if list[i].match(a) {
+			return true
 		}
 	}
-	return nil, false
+	return len(list) == 0
+}
+
+// Match returns the route of a stream connection or session. It does not
+// allocate, and its cost depends on the routes of the connection's server name
+// and port, and on those that name neither.
+func (s *Stream) Match(in *StreamInput) (*Route, bool) {
+	best := firstMatch(nil, s.rest, in)
+	best = firstMatch(best, s.port[in.Destination.Port()], in)
+	if in.SNI != "" && in.Protocol == entity.ProtocolTLS {
+		best = s.matchName(best, in)
+	}
+	if best == nil {
+		return nil, false
+	}
+	return best.route, true
+}
+
+// firstMatch returns the first route of a list that matches, or best if that
+// comes before it.
+func firstMatch(best *streamRoute, list []*streamRoute, in *StreamInput) *streamRoute {
+	for _, r := range list {
+		if best != nil && best.order <= r.order {
+			break
+		}
+		if r.match(in) {
+			return r
+		}
+	}
+	return best
 }
