@@ -36,9 +36,11 @@ const (
 type conn struct {
 	engine *Engine
 	spec   *ListenSpec
-	socket *net.TCPConn    // any goroutine may close it
-	raw    syscall.RawConn // of socket
-	nc     net.Conn        // socket, or TLS over it
+	socket *net.TCPConn          // any goroutine may close it
+	raw    syscall.RawConn       // of socket
+	arrive func(fd uintptr) bool // take, bound once
+	taken  error                 // of take
+	nc     net.Conn              // socket, or TLS over it
 	tls    *tls.ConnectionState
 	sni    string
 	peer   netip.AddrPort
@@ -50,17 +52,9 @@ type conn struct {
 	// socket, and one request.
 	stream bool
 
-	buf     []byte // read buffer; the current request's head is at its start
-	filled  int    // bytes of buf that were read
-	pending []byte // bytes behind the head that were not consumed yet
-	bodyBuf []byte // where bodies are read into once pending is used up
-
-	out    []byte // answer bytes not yet written
-	req    http1.Request
-	arena  http1.Arena
-	header headerView
-	x      *pipeline.Exchange
-	ex     exchange
+	// work is nil while nothing of a request is there.
+	*work
+	filled int // bytes of work's buf that were read
 
 	requests      int
 	started       time.Time // first byte of the request
@@ -95,7 +89,6 @@ func newConn(e *Engine, spec *ListenSpec, socket *net.TCPConn) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	life := pipeline.NewLifetime(e.context)
 	c := &conn{
 		engine: e,
 		spec:   spec,
@@ -105,25 +98,14 @@ func newConn(e *Engine, spec *ListenSpec, socket *net.TCPConn) (*conn, error) {
 		peer:   addrPort(socket.RemoteAddr()),
 		local:  addrPort(socket.LocalAddr()),
 		limits: &e.limits,
-		life:   life,
-		x:      pipeline.NewExchange(life),
+		life:   pipeline.NewLifetime(e.context),
 		fresh:  true,
 	}
+	c.arrive = c.take
 	if spec.Mesh || e.settings.trusted(c.peer.Addr()) {
 		c.limits = &e.trustedLimits
 	}
-	c.wire()
 	return c, nil
-}
-
-// wire connects the parts of a new connection to each other.
-func (c *conn) wire() {
-	c.header = headerView{list: &c.req.Header, arena: &c.arena}
-	c.x.RequestHeader = &c.header
-	c.x.MatchCaptures = c.ex.captures
-	c.ex.conn = c
-	c.ex.answerHeader = headerView{arena: &c.arena}
-	c.ex.emitStream, c.ex.emitWhole = c.ex.streamPiece, c.ex.wholePiece
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
@@ -137,7 +119,6 @@ func addrPort(a net.Addr) netip.AddrPort {
 // serve reads and answers requests until the connection ends.
 func (c *conn) serve() {
 	defer c.finish()
-	c.buf = make([]byte, readBuffer)
 	if c.spec.TLS && !c.secure() {
 		return
 	}
@@ -186,24 +167,30 @@ func (c *conn) secure() bool {
 func (c *conn) finish() {
 	if v := recover(); v != nil {
 		c.engine.log.Error("connection failed", "peer", c.peer, "error", fmt.Sprint(v), "stack", string(debug.Stack()))
+		if c.work != nil {
+			// Nobody knows what of it is still in use.
+			c.ex.uploading.stop()
+			c.work = nil
+		}
 	}
 	if up := c.up.Swap(nil); up != nil {
 		up.Abort()
 	}
-	c.ex.uploading.stop()
+	if c.work != nil {
+		c.ex.uploading.stop()
+	}
 	_ = c.nc.Close()
 	c.life.End()
 	c.tunnelling.Store(nil)
 	if s := c.using.Load(); s != nil {
 		c.let(s)
 	}
-	c.dropBodyBuffer()
+	c.rest()
 	c.engine.conns.remove(c)
 }
 
 // next serves one request. It returns false when the connection is over.
 func (c *conn) next() bool {
-	c.req.Reset()
 	headLength, failure := c.readHead()
 	if errors.Is(failure, errGone) {
 		return false
@@ -247,6 +234,7 @@ func (c *conn) readHead() (n int, err error) {
 		return 0, errGone
 	}
 	c.started = time.Now()
+	c.req.Reset()
 	for armed := false; ; {
 		n, err = http1.ParseRequest(c.buf[:c.filled], c.limits, &c.req)
 		if !errors.Is(err, http1.ErrNeedMore) {

@@ -3,8 +3,8 @@
 package engine
 
 import (
+	"bytes"
 	"context"
-
 	"log/slog"
 	"net"
 	"net/http"
@@ -116,10 +116,9 @@ func (c *conn) serveHTTP2() {
 	_ = c.nc.SetDeadline(time.Time{})
 	nc := c.nc
 	if c.filled > 0 {
-		nc = &replayed{Conn: c.nc, first: c.buf[:c.filled]}
-	} else {
-		c.buf = nil
+		nc = &replayed{Conn: c.nc, first: bytes.Clone(c.buf[:c.filled])}
 	}
+	c.rest()
 	h := &http2Conn{conn: c}
 	c.engine.http2.frames.ServeConn(nc, &http2.ServeConnOpts{ //nolint:staticcheck // the connections are accepted, counted and drained here
 		Context: c.engine.context, BaseConfig: &c.engine.http2.base, Handler: h,

@@ -47,13 +47,13 @@ var ownLimits = http1.Limits{RequestLine: 1 << 20, HeaderLine: 1 << 20, HeadByte
 func newHTTP2Stream(h *http2Conn, w http.ResponseWriter, r *http.Request) *http2Stream {
 	s := &http2Stream{h: h, answer: w, control: http.NewResponseController(w), request: r}
 	s.reading.expire, s.writing.expire = s.control.SetReadDeadline, s.control.SetWriteDeadline
-	client, life := h.conn, pipeline.NewLifetime(h.conn.engine.context)
+	client := h.conn
 	s.exchange = &conn{
 		engine: client.engine, spec: client.spec, nc: s, stream: true,
 		tls: client.tls, sni: client.sni, peer: client.peer, local: client.local, limits: client.limits,
-		life: life, x: pipeline.NewExchange(life),
+		life: pipeline.NewLifetime(h.conn.engine.context),
 	}
-	s.exchange.wire()
+	s.exchange.begin()
 	return s
 }
 
@@ -72,7 +72,8 @@ func (s *http2Stream) serve() {
 	})
 	defer leaving()
 	c.started = time.Now()
-	c.buf, s.chunked = appendHTTP2Head(nil, s.request)
+	c.req.Reset()
+	c.buf, s.chunked = appendHTTP2Head(c.buf[:0], s.request)
 	c.filled, c.keep = len(c.buf), true
 	_, failure := http1.ParseRequest(c.buf, c.limits, &c.req)
 	if failure == nil {

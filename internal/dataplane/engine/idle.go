@@ -4,6 +4,7 @@ package engine
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"time"
@@ -22,18 +23,55 @@ const (
 	lastLook = 5 * time.Second
 )
 
-// awaitFirst waits for the first bytes of a request.
+// awaitFirst waits for the first bytes of a request. On plaintext connections
+// it holds no memory for them while it waits.
 func (c *conn) awaitFirst() bool {
 	c.beginIdle()
-	n, err := c.nc.Read(c.buf)
+	err := c.readFirst()
 	c.endIdle()
-	if n == 0 && isTimeout(err) && c.hasInput() {
+	if c.filled == 0 && isTimeout(err) && c.hasInput() {
 		// It came while the wait was ending.
 		c.armRead(time.Now(), lastLook)
-		n, err = c.nc.Read(c.buf)
+		err = c.readFirst()
 	}
-	c.filled = n
-	return n > 0 || err == nil
+	return c.filled > 0 || err == nil
+}
+
+// readFirst reads what comes first.
+func (c *conn) readFirst() (err error) {
+	if c.nc != net.Conn(c.socket) {
+		c.begin()
+		c.filled, err = c.nc.Read(c.buf)
+		return err
+	}
+	c.taken = nil
+	if err = c.raw.Read(c.arrive); err == nil {
+		err = c.taken
+	}
+	return err
+}
+
+// take reads from the socket if anything is there, and reports whether the wait
+// is over. Without anything to read the connection rests.
+func (c *conn) take(fd uintptr) bool {
+	c.begin()
+	for {
+		n, err := unix.Read(int(fd), c.buf)
+		switch {
+		case n > 0:
+			c.filled = n
+		case errors.Is(err, unix.EAGAIN):
+			c.rest()
+			return false
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err == nil:
+			c.taken = io.EOF
+		default:
+			c.taken = err
+		}
+		return true
+	}
 }
 
 func (c *conn) beginIdle() {

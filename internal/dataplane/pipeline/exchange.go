@@ -50,6 +50,10 @@ func NewExchange(life *Lifetime) *Exchange {
 	return &Exchange{life: life, values: make([]any, plugin.SlotCount())}
 }
 
+// Belong makes life the one that the context is of. It is called between
+// requests, before the Exchange serves another connection.
+func (x *Exchange) Belong(life *Lifetime) { x.life = life }
+
 // Reset forgets everything of the last request and keeps the memory.
 func (x *Exchange) Reset() {
 	clear(x.values)

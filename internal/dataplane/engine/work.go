@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"sync"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
+)
+
+// work is the memory that a request takes. A connection has it from the first
+// byte of a request until it waits for the next one, so that waiting
+// connections share what those under way need.
+type work struct {
+	buf     []byte // read buffer; the current request's head is at its start
+	pending []byte // bytes behind the head that were not consumed yet
+	bodyBuf []byte // where bodies are read into once pending is used up
+	out     []byte // answer bytes not yet written
+
+	req    http1.Request
+	arena  http1.Arena
+	header headerView
+	x      *pipeline.Exchange
+	ex     exchange
+}
+
+var works = sync.Pool{New: func() any { return newWork() }}
+
+// newWork connects the parts of a work to each other.
+func newWork() *work {
+	w := &work{buf: make([]byte, readBuffer), x: pipeline.NewExchange(nil)}
+	w.header = headerView{list: &w.req.Header, arena: &w.arena}
+	w.x.RequestHeader = &w.header
+	w.x.MatchCaptures = w.ex.captures
+	w.ex.answerHeader = headerView{arena: &w.arena}
+	w.ex.emitStream, w.ex.emitWhole = w.ex.streamPiece, w.ex.wholePiece
+	return w
+}
+
+// begin gives the connection the memory for a request.
+func (c *conn) begin() {
+	if c.work != nil {
+		return
+	}
+	c.work = works.Get().(*work)
+	c.ex.conn = c
+	c.x.Belong(c.life)
+}
+
+// rest gives the memory back when no byte of a request is there.
+func (c *conn) rest() {
+	w := c.work
+	if w == nil {
+		return
+	}
+	c.work = nil
+	if w.bodyBuf != nil {
+		putBodyBuffer(w.bodyBuf)
+		w.bodyBuf = nil
+	}
+	w.ex.conn = nil
+	w.x.Belong(nil)
+	w.shrink()
+	poison(w.buf)
+	poison(w.out[:cap(w.out)])
+	works.Put(w)
+}
+
+const (
+	// keptBytes and keptFields bound what a work keeps of the buffers that an
+	// unusual request made large.
+	keptBytes  = 16 << 10
+	keptFields = 128
+)
+
+// shrink lets go of what an unusual request made large.
+func (w *work) shrink() {
+	if cap(w.buf) != readBuffer {
+		w.buf = make([]byte, readBuffer)
+	}
+	w.buf = w.buf[:readBuffer]
+	for _, b := range []*[]byte{&w.out, &w.ex.stash, &w.ex.whole, &w.ex.headBytes, &w.ex.path, &w.ex.upPath} {
+		if cap(*b) > keptBytes {
+			*b = nil
+		}
+	}
+	for _, h := range []*http1.Header{&w.req.Header, &w.ex.resp.Header, &w.ex.head, &w.ex.local} {
+		h.Reset()
+		if cap(h.Fields()) > keptFields {
+			*h = http1.Header{}
+		}
+	}
+	w.arena.Reset()
+}
