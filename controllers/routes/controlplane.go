@@ -56,7 +56,7 @@ type GatewaySpec struct {
 func (s GatewaySpec) settings() fragment.Settings {
 	return fragment.Settings{
 		Class: s.IngressClassName, Mesh: s.meshed(), ServiceHost: s.ServiceHost,
-		ClusterDomain: s.ClusterDomain, RunWithoutBrokenPlugins: s.RunWithoutBrokenPlugins,
+		ClusterDomain: s.ClusterDomain, LocalRefused: true, RunWithoutBrokenPlugins: s.RunWithoutBrokenPlugins,
 	}
 }
 

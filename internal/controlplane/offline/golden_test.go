@@ -75,6 +75,7 @@ func render(t *testing.T, manifest []byte, shuffle *rand.Rand) []byte {
 	settings := fragment.Settings{Class: "kong"}
 	first, _, _ := strings.Cut(string(manifest), "\n")
 	settings.Mesh = strings.Contains(first, "mesh")
+	settings.LocalRefused = strings.Contains(first, "local-refused")
 	settings.ServiceHost = strings.Contains(first, "service-host")
 	settings.RunWithoutBrokenPlugins = strings.Contains(first, "run-without")
 	result := Translate(objects, settings, schemas.All())

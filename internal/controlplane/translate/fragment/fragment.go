@@ -107,6 +107,7 @@ const (
 	ReasonConflict            = "Conflict"
 	ReasonConsumerInvalid     = "ConsumerInvalid"
 	ReasonCredentialInvalid   = "CredentialInvalid"
+	ReasonEndpointRefused     = "EndpointRefused"
 	ReasonGroupNotFound       = "ConsumerGroupNotFound"
 	ReasonPluginConfigInvalid = "PluginConfigInvalid"
 	ReasonPluginNotFound      = "PluginNotFound"

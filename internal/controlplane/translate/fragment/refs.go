@@ -26,6 +26,9 @@ type Settings struct {
 	ServiceHost bool
 	// ClusterDomain is the DNS domain of the cluster, "cluster.local" if empty.
 	ClusterDomain string
+	// LocalRefused is true when the proxies refuse to connect to their own pod
+	// and to link-local addresses.
+	LocalRefused bool
 	// RunWithoutBrokenPlugins makes routes run without plugins that have no
 	// usable version, as Kong's ingress controller does. The default is to
 	// answer 500.

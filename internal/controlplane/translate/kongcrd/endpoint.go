@@ -5,6 +5,7 @@ package kongcrd
 import (
 	"maps"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -74,6 +75,22 @@ func urlEndpoint(text string) (endpoint, bool) {
 		}
 	}
 	return endpoint{u.Hostname(), port}, true
+}
+
+// isLocal reports whether a host can only be the caller's own pod or network:
+// the proxies' dialer refuses such addresses, so that no plugin object reaches
+// the sidecar's administration or the cloud's metadata.
+func isLocal(host string) bool {
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true
+	}
+	a, err := netip.ParseAddr(name)
+	if err != nil {
+		return false
+	}
+	a = a.Unmap()
+	return a.IsLoopback() || a.IsUnspecified() || a.IsLinkLocalUnicast() || a.IsMulticast()
 }
 
 // serviceOf returns the Service that a cluster DNS name stands for:

@@ -26,6 +26,17 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
+func TestIsLocal(t *testing.T) {
+	for host, want := range map[string]bool{
+		"127.0.0.1": true, "127.9.9.9": true, "localhost": true, "LOCALHOST.": true, "a.localhost": true, "::1": true, "0.0.0.0": true, "::": true,
+		"169.254.169.254": true, "fe80::1": true, "::ffff:127.0.0.1": true, "10.0.0.1": false, "sink.echo": false, "localhost.example.com": false, "": false,
+	} {
+		if isLocal(host) != want {
+			t.Errorf("isLocal(%q) is not %v", host, want)
+		}
+	}
+}
+
 func TestServiceOf(t *testing.T) {
 	for host, want := range map[string]string{
 		"sink.echo.svc.cluster.local": "echo/sink", "sink.echo.svc.cluster.local.": "echo/sink", "sink.echo.svc": "echo/sink",

@@ -129,10 +129,19 @@ func (s *source) translate(refs fragment.Refs) fragment.Result {
 	if problems := refs.Check(&checked); len(problems) > 0 {
 		return s.refuse(s.violated(problems))
 	}
-	return fragment.Result{
+	r := fragment.Result{
 		Facts:    fragment.PluginFacts{Exists: true, Object: s.ref, Template: template},
 		Backends: pluginBackends(config, refs),
 	}
+	if refs.Settings().LocalRefused {
+		for _, e := range endpoints(config) {
+			if isLocal(e.host) {
+				r.Report(s.ref, "config", fragment.ReasonEndpointRefused,
+					fmt.Sprintf("the proxies refuse to connect to %s: it is their own pod, or a link-local address", e.host), "name a Service or another host")
+			}
+		}
+	}
+	return r
 }
 
 // fault is why a plugin object has no usable version. invalid tells a wrong
