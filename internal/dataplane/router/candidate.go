@@ -4,6 +4,7 @@ package router
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -149,13 +150,27 @@ func (c *candidate) matchesRest(in *Input) bool {
 	return true
 }
 
-func (c *candidate) hasHeader(name string) bool {
+func (c *candidate) hasHeader(name string) bool { return c.headerIndex(name) >= 0 }
+
+// headerIndex is the place of a header among the candidate's own, -1 without.
+func (c *candidate) headerIndex(name string) int {
 	for i := range c.headers {
 		if c.headers[i].name == name {
-			return true
+			return i
 		}
 	}
-	return false
+	return -1
+}
+
+// headerNames yields the names of the candidate's headers, each once.
+func (c *candidate) headerNames() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range c.headers {
+			if name := c.headers[i].name; c.headerIndex(name) == i && !yield(name) {
+				return
+			}
+		}
+	}
 }
 
 // headerMatcher is one entry of a route's headers.

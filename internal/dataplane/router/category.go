@@ -3,8 +3,9 @@
 package router
 
 import (
-	"maps"
 	"math/bits"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/persistent"
 )
 
 // category holds the candidates that use the same kinds of matchers. It is
@@ -15,9 +16,9 @@ type category struct {
 	hosts hostIndex // the same by host, when the kinds have hosts
 
 	// How many candidates each index list of Kong's would hold.
-	headers map[string]int
-	methods map[string]int
-	snis    map[string]int
+	headers counts
+	methods counts
+	snis    counts
 }
 
 // compareKinds orders categories: more kinds first, then stronger kinds.
@@ -45,7 +46,7 @@ func (c *category) match(h *hits) *candidate {
 		if name == "" {
 			return nil
 		}
-		if c.headers[name] > 0 {
+		if c.headers.At(name) > 0 {
 			if found := first(tables, h.in, &filter{header: name}); found != nil {
 				return found
 			}
@@ -70,17 +71,17 @@ func (c *category) reduced(tables []*table, h *hits) *candidate {
 	smallest := none
 	hostList := c.hostList(h)
 	if hostList != nil {
-		smallest = len(hostList.all)
+		smallest = hostList.all.size
 	}
 	byPath, whole := false, false
 	path := h.path()
 	if n := c.pathCount(path); n != none && (smallest == none || n < smallest) {
 		smallest, byPath = n, true
 	}
-	if n := c.methods[h.in.Method]; n != none && (smallest == none || n < smallest) {
+	if n := c.methods.At(h.in.Method); n != none && (smallest == none || n < smallest) {
 		smallest, whole = n, true
 	}
-	if n := c.snis[h.in.SNI]; n != none && (smallest == none || n < smallest) {
+	if n := c.snis.At(h.in.SNI); n != none && (smallest == none || n < smallest) {
 		smallest, whole = n, true
 	}
 	switch {
@@ -95,10 +96,10 @@ func (c *category) reduced(tables []*table, h *hits) *candidate {
 
 func (c *category) hostList(h *hits) *table {
 	if h.plainHost() {
-		return c.hosts.plain[h.in.Host].table(h.in.Port)
+		return c.hosts.plain.At(h.in.Host).table(h.in.Port)
 	}
 	if w, ok := h.wildcard(); ok {
-		return c.hosts.of(w.shape)[w.text].table(w.port)
+		return c.hosts.of(w.shape).At(w.text).table(w.port)
 	}
 	return nil
 }
@@ -113,12 +114,14 @@ func (c *category) pathCount(path *candidate) int {
 		return 0
 	}
 	if path.re == nil {
-		return len(l.prefix)
+		return l.prefix.size
 	}
 	n := 0
-	for _, o := range l.list(path) {
-		if o.path == path.path {
-			n++
+	for _, chunk := range l.list(path).chunks {
+		for _, o := range chunk {
+			if o.path == path.path {
+				n++
+			}
 		}
 	}
 	return n
@@ -179,8 +182,11 @@ func each(list []string, f func(string)) {
 	}
 }
 
+// counts are how many candidates have a key.
+type counts = persistent.Map[string, int]
+
 // count returns the counts of keys after the change.
-func count(old map[string]int, ch *change, keys func(*candidate, func(string))) map[string]int {
+func count(old counts, ch *change, keys func(*candidate, func(string))) counts {
 	delta := map[string]int{}
 	for _, c := range ch.add {
 		keys(c, func(k string) { delta[k]++ })
@@ -191,14 +197,13 @@ func count(old map[string]int, ch *change, keys func(*candidate, func(string))) 
 	if len(delta) == 0 {
 		return old
 	}
-	next := maps.Clone(old)
-	if next == nil {
-		next = map[string]int{}
-	}
+	next := old.Edit()
 	for k, d := range delta {
-		if next[k] += d; next[k] == 0 {
-			delete(next, k)
+		if n := next.At(k) + d; n == 0 {
+			next.Delete(k)
+		} else {
+			next.Put(k, n)
 		}
 	}
-	return next
+	return next.Done()
 }

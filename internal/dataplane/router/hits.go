@@ -50,13 +50,13 @@ func (h *hits) path() *candidate {
 		}
 		var buf [16]*leaf
 		for _, l := range c.all.paths.walk(h.in.Path, buf[:0]) {
-			if len(l.prefix) > 0 && (prefix == nil || len(l.key) > len(prefix.path)) {
-				prefix = l.prefix[0]
+			if !l.prefix.empty() && (prefix == nil || len(l.key) > len(prefix.path)) {
+				prefix = l.prefix.first()
 			}
-			if len(l.exact) > 0 && len(l.key) == len(h.in.Path) && (regex == nil || compare(l.exact[0], regex) < 0) {
-				regex = l.exact[0]
+			if !l.exact.empty() && len(l.key) == len(h.in.Path) && (regex == nil || compare(l.exact.first(), regex) < 0) {
+				regex = l.exact.first()
 			}
-			regex = firstFittingRegex(l.regex, h.in.Path, regex)
+			regex = l.regex.firstFitting(h.in.Path, regex)
 		}
 	}
 	if h.pathHit = regex; regex == nil {
@@ -65,19 +65,23 @@ func (h *hits) path() *candidate {
 	return h.pathHit
 }
 
-func firstFittingRegex(list []*candidate, path string, best *candidate) *candidate {
+// firstFitting returns the first candidate whose regex matches path and that
+// comes before best; best when there is none.
+func (l *list) firstFitting(path string, best *candidate) *candidate {
 	failed := ""
-	for _, c := range list {
-		if best != nil && compare(best, c) < 0 {
-			return best
+	for _, chunk := range l.chunks {
+		for _, c := range chunk {
+			if best != nil && compare(best, c) < 0 {
+				return best
+			}
+			if c.path == failed {
+				continue
+			}
+			if c.re.match(path) {
+				return c
+			}
+			failed = c.path
 		}
-		if c.path == failed {
-			continue
-		}
-		if c.re.match(path) {
-			return c
-		}
-		failed = c.path
 	}
 	return best
 }
@@ -86,7 +90,7 @@ func firstFittingRegex(list []*candidate, path string, best *candidate) *candida
 // wildcard; here Kong does let the scheme's default port count.
 func (h *hits) plainHost() bool {
 	for _, c := range h.router.categories {
-		if s := c.hosts.plain[h.in.Host]; s != nil {
+		if s := c.hosts.plain.At(h.in.Host); s != nil {
 			if s.any != nil || s.table(h.in.effectivePort()) != nil {
 				return true
 			}
@@ -101,8 +105,8 @@ func (h *hits) wildcard() (hostPattern, bool) {
 	for _, c := range h.router.categories {
 		var buf [8]*table
 		for _, t := range c.hosts.wildcards(h.in, buf[:0]) {
-			if best == nil || compare(t.all[0], best) < 0 {
-				best = t.all[0]
+			if best == nil || compare(t.all.first(), best) < 0 {
+				best = t.all.first()
 			}
 		}
 	}
@@ -144,10 +148,10 @@ func (h *hits) possible() kinds {
 		}
 	}
 	for _, c := range h.router.categories {
-		if c.methods[h.in.Method] > 0 {
+		if c.methods.At(h.in.Method) > 0 {
 			k |= kindMethod
 		}
-		if c.snis[h.in.SNI] > 0 {
+		if c.snis.At(h.in.SNI) > 0 {
 			k |= kindSNI
 		}
 	}

@@ -3,9 +3,10 @@
 package router
 
 import (
-	"maps"
 	"slices"
 	"strings"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/persistent"
 )
 
 // hostShape says where a host pattern has its wildcard.
@@ -85,34 +86,40 @@ func (s *slot) with(port int, t *table) *slot {
 	return next
 }
 
+// slots are the slots of host texts.
+type slots = persistent.Map[string, *slot]
+
 // hostIndex finds the tables of a category by host. It is immutable.
 type hostIndex struct {
-	plain     map[string]*slot // "example.com"
-	left      map[string]*slot // ".example.com"
-	right     map[string]*slot // "example."
-	rightLens []int            // the lengths of right's keys
+	plain     slots // "example.com"
+	left      slots // ".example.com"
+	right     slots // "example."
+	rightLens []keyLen
 }
 
-func (x *hostIndex) of(shape hostShape) map[string]*slot {
+// keyLen is a length of right wildcards, and how many of them have it.
+type keyLen struct{ length, count int }
+
+func (x *hostIndex) of(shape hostShape) *slots {
 	switch shape {
 	case hostLeft:
-		return x.left
+		return &x.left
 	case hostRight:
-		return x.right
+		return &x.right
 	default:
-		return x.plain
+		return &x.plain
 	}
 }
 
 // fitting appends the tables whose pattern fits the request's host.
 func (x *hostIndex) fitting(in *Input, found []*table) []*table {
-	if s := x.plain[in.Host]; s != nil {
+	if s := x.plain.At(in.Host); s != nil {
 		found = appendTable(found, s.any)
 		if in.Port != 0 { // the default port does not count for plain hosts
 			found = appendTable(found, s.table(in.Port))
 		}
 	}
-	if len(x.left)+len(x.right) == 0 {
+	if x.left.Len()+x.right.Len() == 0 {
 		return found
 	}
 	return x.wildcards(in, found)
@@ -124,7 +131,7 @@ func (x *hostIndex) wildcards(in *Input, found []*table) []*table {
 		if in.Host[i] != '.' {
 			continue
 		}
-		if s := x.left[in.Host[i:]]; s != nil {
+		if s := x.left.At(in.Host[i:]); s != nil {
 			found = appendTable(appendTable(found, s.any), s.table(port))
 		}
 		if i+1 == len(in.Host) {
@@ -132,10 +139,10 @@ func (x *hostIndex) wildcards(in *Input, found []*table) []*table {
 		}
 		// Kong does not anchor a right wildcard at the start of the host.
 		for _, n := range x.rightLens {
-			if n > i+1 {
+			if n.length > i+1 {
 				continue
 			}
-			if s := x.right[in.Host[i+1-n:i+1]]; s != nil {
+			if s := x.right.At(in.Host[i+1-n.length : i+1]); s != nil {
 				found = appendTable(appendTable(found, s.any), s.table(port))
 			}
 		}
@@ -154,47 +161,40 @@ func appendTable(list []*table, t *table) []*table {
 // with returns the index after the changes by host pattern.
 func (x *hostIndex) with(changes map[hostPattern]*change) hostIndex {
 	next := *x
-	var cloned [hostRight + 1]bool
+	var edits [hostRight + 1]persistent.Edit[string, *slot]
+	for shape := range edits {
+		edits[shape] = x.of(hostShape(shape)).Edit()
+	}
 	for h, ch := range changes {
-		if !cloned[h.shape] {
-			cloned[h.shape] = true
-			next.clone(h.shape)
+		edit := &edits[h.shape]
+		old := edit.At(h.text)
+		s := old.with(h.port, old.table(h.port).with(ch))
+		switch {
+		case s == nil:
+			edit.Delete(h.text)
+		default:
+			edit.Put(h.text, s)
 		}
-		m := next.of(h.shape)
-		s := m[h.text].with(h.port, m[h.text].table(h.port).with(ch))
-		if s == nil {
-			delete(m, h.text)
-		} else {
-			m[h.text] = s
+		if h.shape == hostRight && (old == nil) != (s == nil) {
+			next.countLen(len(h.text), old == nil)
 		}
 	}
-	if cloned[hostRight] {
-		next.rightLens = keyLens(next.right)
-	}
+	next.plain, next.left, next.right = edits[hostPlain].Done(), edits[hostLeft].Done(), edits[hostRight].Done()
 	return next
 }
 
-func (x *hostIndex) clone(shape hostShape) {
-	m := maps.Clone(x.of(shape))
-	if m == nil {
-		m = map[string]*slot{}
-	}
-	switch shape {
-	case hostLeft:
-		x.left = m
-	case hostRight:
-		x.right = m
+// countLen notes that a right wildcard of a length came or went.
+func (x *hostIndex) countLen(length int, came bool) {
+	x.rightLens = slices.Clone(x.rightLens)
+	i := slices.IndexFunc(x.rightLens, func(k keyLen) bool { return k.length == length })
+	switch {
+	case i < 0:
+		x.rightLens = append(x.rightLens, keyLen{length, 1})
+	case came:
+		x.rightLens[i].count++
+	case x.rightLens[i].count == 1:
+		x.rightLens = slices.Delete(x.rightLens, i, i+1)
 	default:
-		x.plain = m
+		x.rightLens[i].count--
 	}
-}
-
-func keyLens(m map[string]*slot) []int {
-	var lens []int
-	for k := range m {
-		if !slices.Contains(lens, len(k)) {
-			lens = append(lens, len(k))
-		}
-	}
-	return lens
 }

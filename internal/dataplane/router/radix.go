@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// leaf holds the candidates of one path text, each list in Kong's order.
+// leaf holds the candidates of one path text.
 type leaf struct {
 	key    string
-	prefix []*candidate // the key is their prefix path
-	exact  []*candidate // regexes that match the key and nothing else
-	regex  []*candidate // regexes whose matches all begin with the key
+	prefix list // the key is their prefix path
+	exact  list // regexes that match the key and nothing else
+	regex  list // regexes whose matches all begin with the key
 }
 
-func (l *leaf) empty() bool { return len(l.prefix)+len(l.exact)+len(l.regex) == 0 }
+func (l *leaf) empty() bool { return l.prefix.size+l.exact.size+l.regex.size == 0 }
 
 // radix is a node of an immutable radix tree over path texts.
 type radix struct {

@@ -3,21 +3,22 @@
 package router
 
 import (
+	"cmp"
 	"errors"
-	"maps"
 	"slices"
 
+	"github.com/kong/kong-istio-gateway/internal/dataplane/persistent"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // Router is a compiled set of routes. It is immutable and safe for concurrent
 // use.
 type Router struct {
-	routes      map[entity.ID]*compiled
-	categories  []*category // in the order they are tried
-	withHeaders []*candidate
-	headerNames []string // by the order of the routes that use them first
-	mixedSNI    bool     // a category has SNIs and other kinds
+	routes      persistent.Map[entity.ID, *compiled]
+	categories  []*category                   // in the order they are tried
+	byHeader    persistent.Map[string, *list] // the candidates with a header, by its name
+	headerNames []string                      // by the order of the routes that use them first
+	mixedSNI    bool                          // a category has SNIs and other kinds
 }
 
 // New compiles the items that are HTTP or gRPC routes. The Router is never nil;
@@ -27,16 +28,12 @@ func New(items []Item) (*Router, []Problem) {
 }
 
 // With returns a Router in which the routes of upsert are added or replaced and
-// those of remove are gone. r stays as it is. The cost depends on the hosts and
-// paths that change, apart from copying a few tables of pointers. When a route
-// of upsert cannot be compiled, it is reported and its old version stays.
+// those of remove are gone. r stays as it is. The cost depends on what changes,
+// not on the number of routes. When a route of upsert cannot be compiled, it is
+// reported and its old version stays.
 func (r *Router) With(upsert []Item, remove []entity.ID) (*Router, []Problem) {
 	next := *r
-	next.routes = maps.Clone(r.routes)
-	if next.routes == nil {
-		next.routes = make(map[entity.ID]*compiled, len(upsert))
-	}
-	d := delta{routes: next.routes, byKinds: map[kinds]*change{}}
+	d := delta{routes: r.routes.Edit(), byKinds: map[kinds]*change{}}
 	for _, id := range remove {
 		d.remove(id)
 	}
@@ -47,13 +44,14 @@ func (r *Router) With(upsert []Item, remove []entity.ID) (*Router, []Problem) {
 			problems = append(problems, problem(item.Route, err))
 		}
 	}
+	next.routes = d.routes.Done()
 	next.apply(&d)
 	return &next, problems
 }
 
 // delta collects what changes, by category.
 type delta struct {
-	routes  map[entity.ID]*compiled
+	routes  persistent.Edit[entity.ID, *compiled]
 	byKinds map[kinds]*change
 }
 
@@ -65,11 +63,11 @@ func (d *delta) at(c *candidate) *change {
 }
 
 func (d *delta) remove(id entity.ID) {
-	old := d.routes[id]
+	old := d.routes.At(id)
 	if old == nil {
 		return
 	}
-	delete(d.routes, id)
+	d.routes.Delete(id)
 	for _, c := range old.candidates {
 		ch := d.at(c)
 		ch.del = append(ch.del, c)
@@ -87,7 +85,7 @@ func (d *delta) upsert(item Item, seen map[entity.ID]bool) error {
 		return err
 	}
 	d.remove(id)
-	d.routes[id] = next
+	d.routes.Put(id, next)
 	for _, c := range next.candidates {
 		ch := d.at(c)
 		ch.add = append(ch.add, c)
@@ -118,27 +116,54 @@ func (r *Router) apply(d *delta) {
 	r.mixedSNI = slices.ContainsFunc(cats, func(c *category) bool { return c.kinds&kindSNI != 0 && c.kinds != kindSNI })
 	if len(headers.add)+len(headers.del) > 0 {
 		headers.sort()
-		r.withHeaders = merge(r.withHeaders, headers.add, headers.del)
-		r.headerNames = headerNames(r.withHeaders)
+		r.indexHeaders(&headers)
 	}
 }
 
-func headerNames(list []*candidate) []string {
-	var names []string
-	seen := map[string]bool{}
-	for _, c := range list {
-		for i := range c.headers {
-			if name := c.headers[i].name; !seen[name] {
-				seen[name] = true
-				names = append(names, name)
+// indexHeaders brings byHeader and headerNames up to date.
+func (r *Router) indexHeaders(ch *change) {
+	changes := map[string]*change{}
+	note := func(candidates []*candidate, list func(*change) *[]*candidate) {
+		for _, c := range candidates {
+			for name := range c.headerNames() {
+				if changes[name] == nil {
+					changes[name] = &change{}
+				}
+				l := list(changes[name])
+				*l = append(*l, c)
 			}
 		}
 	}
-	return names
+	note(ch.add, func(c *change) *[]*candidate { return &c.add })
+	note(ch.del, func(c *change) *[]*candidate { return &c.del })
+	byName := r.byHeader.Edit()
+	for name, ch := range changes {
+		var old list
+		if l := byName.At(name); l != nil {
+			old = *l
+		}
+		if next := old.with(ch); next.empty() {
+			byName.Delete(name)
+		} else {
+			byName.Put(name, &next)
+		}
+	}
+	r.byHeader = byName.Done()
+	r.headerNames = make([]string, 0, r.byHeader.Len())
+	for name := range r.byHeader.All() {
+		r.headerNames = append(r.headerNames, name)
+	}
+	slices.SortFunc(r.headerNames, func(a, b string) int {
+		x, y := r.byHeader.At(a).first(), r.byHeader.At(b).first()
+		if c := compare(x, y); c != 0 {
+			return c
+		}
+		return cmp.Compare(x.headerIndex(a), x.headerIndex(b))
+	})
 }
 
 // Len returns the number of routes, those of disabled services included.
-func (r *Router) Len() int { return len(r.routes) }
+func (r *Router) Len() int { return r.routes.Len() }
 
 // Match returns the route for in. It does not allocate, except that a header
 // pattern may have to lower a value's case.

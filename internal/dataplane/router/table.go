@@ -7,8 +7,8 @@ import "slices"
 // table holds candidates of one category, of one host pattern or of all. It is
 // immutable.
 type table struct {
-	all   []*candidate // in Kong's order
-	paths *radix       // nil when the category has no paths
+	all   list
+	paths *radix // nil when the category has no paths
 }
 
 // filter narrows a search to one of Kong's index lists. The zero value lets
@@ -32,14 +32,14 @@ func (c *candidate) samePath(o *candidate) bool {
 // uniform reports whether all candidates have the same kind of hosts.
 func (t *table) uniform() bool {
 	// The order puts the kind of hosts first.
-	return t.all[0].sub&subHosts == t.all[len(t.all)-1].sub&subHosts
+	return t.all.first().sub&subHosts == t.all.last().sub&subHosts
 }
 
 // first returns the first candidate in Kong's order that matches in and comes
 // before best; best when there is none. The host is taken as matched.
 func (t *table) first(in *Input, f *filter, best *candidate) *candidate {
 	if t.paths == nil {
-		return firstOf(t.all, in, f, best)
+		return t.all.match(in, f, best)
 	}
 	if in.Path == "" {
 		return best
@@ -47,37 +47,44 @@ func (t *table) first(in *Input, f *filter, best *candidate) *candidate {
 	var buf [16]*leaf
 	leaves := t.paths.walk(in.Path, buf[:0])
 	for _, l := range slices.Backward(leaves) {
-		if len(l.exact) > 0 && len(l.key) == len(in.Path) {
-			best = firstOf(l.exact, in, f, best)
+		if !l.exact.empty() && len(l.key) == len(in.Path) {
+			best = l.exact.match(in, f, best)
 		}
-		best = firstOf(l.prefix, in, f, best)
+		best = l.prefix.match(in, f, best)
 	}
 	// Regexes cost the most: only those are run that would beat the best.
 	for _, l := range leaves {
-		best = firstRegexOf(l.regex, in, f, best)
+		best = l.regex.matchRegex(in, f, best)
 	}
 	return best
 }
 
-func firstOf(list []*candidate, in *Input, f *filter, best *candidate) *candidate {
-	for _, c := range list {
-		if best != nil && compare(best, c) < 0 {
-			return best
-		}
-		if c.matchesRest(in) && f.pass(c) {
-			return c
+// match returns the first candidate that matches in but for its path, and comes
+// before best; best when there is none.
+func (l *list) match(in *Input, f *filter, best *candidate) *candidate {
+	for _, chunk := range l.chunks {
+		for _, c := range chunk {
+			if best != nil && compare(best, c) < 0 {
+				return best
+			}
+			if c.matchesRest(in) && f.pass(c) {
+				return c
+			}
 		}
 	}
 	return best
 }
 
-func firstRegexOf(list []*candidate, in *Input, f *filter, best *candidate) *candidate {
-	for _, c := range list {
-		if best != nil && compare(best, c) < 0 {
-			return best
-		}
-		if f.pass(c) && c.matchesRest(in) && c.re.match(in.Path) {
-			return c
+// matchRegex is match with the regexes of the paths.
+func (l *list) matchRegex(in *Input, f *filter, best *candidate) *candidate {
+	for _, chunk := range l.chunks {
+		for _, c := range chunk {
+			if best != nil && compare(best, c) < 0 {
+				return best
+			}
+			if f.pass(c) && c.matchesRest(in) && c.re.match(in.Path) {
+				return c
+			}
 		}
 	}
 	return best
@@ -101,8 +108,8 @@ func (t *table) with(ch *change) *table {
 	if t != nil {
 		next.all, next.paths = t.all, t.paths
 	}
-	next.all = merge(next.all, ch.add, ch.del)
-	if len(next.all) == 0 {
+	next.all = next.all.with(ch)
+	if next.all.empty() {
 		return nil
 	}
 	leaves := map[string]*leafChange{}
@@ -119,9 +126,9 @@ func (t *table) with(ch *change) *table {
 		}
 		next.paths = next.paths.with(key, &leaf{
 			key:    key,
-			prefix: merge(old.prefix, lc.prefix.add, lc.prefix.del),
-			exact:  merge(old.exact, lc.exact.add, lc.exact.del),
-			regex:  merge(old.regex, lc.regex.add, lc.regex.del),
+			prefix: old.prefix.with(&lc.prefix),
+			exact:  old.exact.with(&lc.exact),
+			regex:  old.regex.with(&lc.regex),
 		})
 	}
 	return next
@@ -167,14 +174,14 @@ func (lc *leafChange) list(c *candidate) *change {
 }
 
 // list returns the leaf's list that c belongs to.
-func (l *leaf) list(c *candidate) []*candidate {
+func (l *leaf) list(c *candidate) *list {
 	switch {
 	case c.re == nil:
-		return l.prefix
+		return &l.prefix
 	case c.re.exact:
-		return l.exact
+		return &l.exact
 	default:
-		return l.regex
+		return &l.regex
 	}
 }
 
@@ -184,25 +191,4 @@ func (c *candidate) leafKey() string {
 		return c.path
 	}
 	return c.re.literal
-}
-
-// merge returns a new list without del and with add; all are in Kong's order
-// and del is part of list.
-func merge(list, add, del []*candidate) []*candidate {
-	if len(add) == 0 && len(del) == 0 {
-		return list
-	}
-	out := make([]*candidate, 0, max(0, len(list)+len(add)-len(del)))
-	for _, c := range list {
-		if len(del) > 0 && c == del[0] {
-			del = del[1:]
-			continue
-		}
-		for len(add) > 0 && compare(add[0], c) < 0 {
-			out = append(out, add[0])
-			add = add[1:]
-		}
-		out = append(out, c)
-	}
-	return append(out, add...)
 }
