@@ -100,6 +100,10 @@ type Needs struct {
 	// ResponseBody is the number of bytes of response body that Response or
 	// BodyFilter must see in one piece. 0: chunks are enough.
 	ResponseBody int64
+	// ClientCertificate asks TLS clients for a certificate, without verifying
+	// it, in handshakes for the SNIs of the routes that the instance may run
+	// for. A client need not have one; see Client.TLS.PeerCertificates.
+	ClientCertificate bool
 	// Trailers says that the answer's trailers must be known when BodyFilter is
 	// called with last set.
 	Trailers bool

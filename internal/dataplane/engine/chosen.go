@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"crypto/tls"
 	"fmt"
 	"strings"
 	"sync"
@@ -90,17 +89,11 @@ func (ex *exchange) chosenTarget(u *plugin.Upstream, s *service) *target {
 	case u.Scheme != "https":
 		t.tls = nil
 	case t.tls == nil:
-		t.tls, t.tlsID = e.chosenTLS, "chosen"
+		t.tls, t.tlsID = e.upstreamTLS.chosen, "chosen"
 	}
 	if t.tls != nil && u.TLSVerify != nil {
 		t.tls = verifying(t.tls, *u.TLSVerify)
 		t.tlsID += fmt.Sprintf("/verify=%t", *u.TLSVerify)
 	}
 	return t
-}
-
-func verifying(config *tls.Config, verify bool) *tls.Config {
-	changed := config.Clone()
-	changed.InsecureSkipVerify = !verify
-	return changed
 }

@@ -3,14 +3,12 @@
 package engine
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -130,36 +128,6 @@ func (c *conn) serve() {
 	}
 	for c.next() {
 	}
-}
-
-// secure does the TLS handshake, or finds out that the client speaks plain
-// HTTP.
-func (c *conn) secure() bool {
-	c.beginIdle()
-	first, ok := c.peekFirst()
-	c.endIdle()
-	if !ok {
-		return false
-	}
-	c.readDeadline = time.Now().Add(c.engine.settings.ClientHeaderTimeout)
-	c.writeDeadline = c.readDeadline
-	_ = c.socket.SetDeadline(c.readDeadline)
-	if first >= 'A' && first <= 'Z' {
-		c.plain = true
-		return true
-	}
-	secured := tls.Server(c.socket, c.engine.serverTLS)
-	s := c.hold()
-	err := secured.HandshakeContext(context.WithValue(c.engine.context, handshakeSnapshot{}, s))
-	c.let(s)
-	if err != nil {
-		return false
-	}
-	c.nc = secured
-	c.readDeadline, c.writeDeadline = time.Time{}, time.Time{}
-	state := secured.ConnectionState()
-	c.tls, c.sni = &state, strings.ToLower(strings.TrimSuffix(state.ServerName, "."))
-	return true
 }
 
 // finish closes the connection and gives back what it holds. An own mistake

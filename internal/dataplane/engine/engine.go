@@ -4,7 +4,6 @@ package engine
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -59,8 +58,8 @@ type Engine struct {
 	pools         *upstream.Pools
 	peerStates    *balancer.Store
 	certs         *tlscert.Store
-	serverTLS     *tls.Config
-	chosenTLS     *tls.Config
+	serverTLS     *serverTLS
+	upstreamTLS   *upstreamTLS
 	log           *slog.Logger
 	accessLog     *AccessLog
 	stats         *Stats
@@ -94,10 +93,6 @@ type Engine struct {
 
 // New returns an engine that runs an empty configuration.
 func New(options Options) (*Engine, error) {
-	certs, err := tlscert.NewStore(nil)
-	if err != nil {
-		return nil, err
-	}
 	e := &Engine{
 		options:      options,
 		settings:     &options.Settings,
@@ -110,11 +105,10 @@ func New(options Options) (*Engine, error) {
 		log:          options.Logger,
 		accessLog:    options.AccessLog,
 		stats:        newStats(),
-		certs:        certs,
-		chosenTLS:    unverifiedTLS(),
 		peerStates:   &balancer.Store{},
 	}
-	if e.serverTLS, err = e.newServerTLS(); err != nil {
+	err := e.setUpTLS()
+	if err != nil {
 		return nil, err
 	}
 	e.limits.Body = options.Settings.ClientMaxBodySize

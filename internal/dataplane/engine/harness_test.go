@@ -105,7 +105,7 @@ func startRig(t testing.TB, config string, o rigOptions) *rig {
 	}
 	r.apply(config)
 	loopback := netip.MustParseAddrPort("127.0.0.1:0")
-	if err := r.Listen(t.Context(), []engine.ListenSpec{{Address: loopback}, {Address: loopback, TLS: true}}); err != nil {
+	if err := r.Listen(t.Context(), []engine.ListenSpec{{Address: loopback}, {Address: loopback, TLS: true, HTTP2: true}}); err != nil {
 		t.Fatal(err)
 	}
 	r.plain, r.secure = r.Addresses()[0].String(), r.Addresses()[1].String()

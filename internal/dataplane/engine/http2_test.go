@@ -167,7 +167,7 @@ func h2StartAt(t *testing.T, url string, change func(*engine.Settings)) *h2Gatew
 		t.Fatalf("rejected: %v", rejected)
 	}
 	loopback := netip.MustParseAddrPort("127.0.0.1:0")
-	if err := g.Listen(t.Context(), []engine.ListenSpec{{Address: loopback}, {Address: loopback, TLS: true}}); err != nil {
+	if err := g.Listen(t.Context(), []engine.ListenSpec{{Address: loopback}, {Address: loopback, TLS: true, HTTP2: true}}); err != nil {
 		t.Fatal(err)
 	}
 	g.plain, g.secure = g.Addresses()[0].String(), g.Addresses()[1].String()

@@ -15,6 +15,8 @@ type ListenSpec struct {
 	Address netip.AddrPort
 	// TLS says that connections are terminated here.
 	TLS bool
+	// HTTP2 offers HTTP/2 to TLS clients.
+	HTTP2 bool
 	// Mesh marks a listener that only the sidecar reaches.
 	Mesh bool
 }
@@ -53,7 +55,9 @@ func parseListenEntry(fields []string) (ListenSpec, error) {
 			spec.TLS = true
 		case flag == "mesh":
 			spec.Mesh = true
-		case flag == "http2", flag == "reuseport", flag == "deferred", strings.HasPrefix(flag, "backlog="), strings.HasPrefix(flag, "so_keepalive="):
+		case flag == "http2":
+			spec.HTTP2 = true
+		case flag == "reuseport", flag == "deferred", strings.HasPrefix(flag, "backlog="), strings.HasPrefix(flag, "so_keepalive="):
 			// How nginx shares and queues its sockets, which Go's netpoller needs
 			// no word about; http2 is offered through ALPN where it is built in.
 		default:

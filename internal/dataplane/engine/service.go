@@ -139,7 +139,7 @@ func (e *Engine) service(s *entity.Service, next *snapshot) (out *service, field
 		pools:          &poolCache{},
 	}
 	if scheme == "https" {
-		if out.tls, out.tlsID, field, err = clientTLS(s, next); err != nil {
+		if out.tls, out.tlsID, field, err = e.clientTLS(s, next); err != nil {
 			return nil, field, err
 		}
 	}

@@ -55,8 +55,8 @@ type Settings struct {
 	KeepaliveTimeout    time.Duration
 	// KeepaliveRequests closes a client connection after so many requests.
 	KeepaliveRequests int
-	// SSLProtocols names the TLS policy: modern, intermediate or old.
-	SSLCipherSuite string
+	// TLS are the settings of TLS.
+	TLS TLSSettings
 	// PortMaps maps a listener's port to the port that clients see.
 	PortMaps map[uint16]uint16
 }
@@ -99,7 +99,7 @@ func DefaultSettings() Settings {
 		SendTimeout:                  60 * time.Second,
 		KeepaliveTimeout:             75 * time.Second,
 		KeepaliveRequests:            10000,
-		SSLCipherSuite:               "intermediate",
+		TLS:                          defaultTLSSettings(),
 	}
 }
 
@@ -109,7 +109,9 @@ type setting struct {
 	read func(*Settings, string) error
 }
 
-var settings = []setting{
+var settings = slices.Concat(httpSettings, tlsSettings)
+
+var httpSettings = []setting{
 	{"KONG_TRUSTED_IPS", func(s *Settings, v string) (err error) { s.TrustedIPs, err = parsePrefixes(v); return err }},
 	{"KONG_REAL_IP_HEADER", func(s *Settings, v string) error { s.RealIPHeader = v; return nil }},
 	{"KONG_REAL_IP_RECURSIVE", func(s *Settings, v string) error { return parseOnOff(v, &s.RealIPRecursive) }},
@@ -148,9 +150,6 @@ var settings = []setting{
 		// One matcher serves both; see docs/kong-differences.md.
 		var flavor string
 		return parseOneOf(v, &flavor, "traditional", "traditional_compatible")
-	}},
-	{"KONG_SSL_CIPHER_SUITE", func(s *Settings, v string) error {
-		return parseOneOf(v, &s.SSLCipherSuite, "modern", "intermediate", "old")
 	}},
 	{"KONG_PORT_MAPS", func(s *Settings, v string) (err error) { s.PortMaps, err = parsePortMaps(v); return err }},
 }

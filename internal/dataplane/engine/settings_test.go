@@ -20,7 +20,7 @@ func TestParseListen(t *testing.T) {
 		{"", nil, ""},
 		{"0.0.0.0:8000", []engine.ListenSpec{{Address: netip.MustParseAddrPort("0.0.0.0:8000")}}, ""},
 		{" 127.0.0.1:8000 reuseport backlog=16384 , [::]:8443 ssl http2", []engine.ListenSpec{
-			{Address: netip.MustParseAddrPort("127.0.0.1:8000")}, {Address: netip.MustParseAddrPort("[::]:8443"), TLS: true},
+			{Address: netip.MustParseAddrPort("127.0.0.1:8000")}, {Address: netip.MustParseAddrPort("[::]:8443"), TLS: true, HTTP2: true},
 		}, ""},
 		{"*:1 ssl", []engine.ListenSpec{{Address: netip.MustParseAddrPort("0.0.0.0:1"), TLS: true}}, ""},
 		{"0.0.0.0:8000,", nil, "empty entry"},

@@ -20,6 +20,7 @@ type snapshot struct {
 	instances pipeline.Instances
 	certs     *tlscert.Set
 	cas       *tlscert.CAs
+	asks      clientAsks
 	balancers []*balancer.Balancer
 	// balanced are the upstream entities with their balancers, by name.
 	balanced map[string]balancedUpstream
@@ -84,7 +85,11 @@ func (e *Engine) configure(previous, next *snapshot) (rejected []pipeline.Reject
 		}
 		next.instances[p.ID] = instance
 	}
-	next.plans = pipeline.NewPlans(next.set.Plugins, next.instances, next.set.ConsumerGroups)
+	ordered := make([]*pipeline.Instance, 0, len(next.set.Plugins))
+	for _, p := range next.set.Plugins {
+		ordered = append(ordered, next.instances[p.ID])
+	}
+	next.plans = pipeline.NewPlans(ordered...)
 	return rejected
 }
 
@@ -97,6 +102,7 @@ func (s *snapshot) certificates(previous *snapshot) (rejected []pipeline.Rejecti
 	var unusable, untrusted []tlscert.Problem
 	s.certs, unusable = tlscert.NewSet(old, s.set.Certificates, s.set.SNIs)
 	s.cas, untrusted = tlscert.NewCAs(s.set.CACertificates)
+	s.asks = newClientAsks(s.set, s.instances)
 	for _, p := range append(unusable, untrusted...) {
 		rejected = append(rejected, pipeline.Rejection{Key: entity.Key{Kind: p.Kind, ID: p.ID}, Name: string(p.ID), Field: p.Field, Reason: p.Err.Error()})
 	}

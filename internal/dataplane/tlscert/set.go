@@ -4,6 +4,7 @@ package tlscert
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
@@ -22,7 +23,7 @@ type Problem struct {
 // String says which entity to fix, where and why.
 func (p Problem) String() string { return fmt.Sprintf("%s %q: %s: %v", p.Kind, p.ID, p.Field, p.Err) }
 
-// pair is a parsed certificate entity.
+// pair is a parsed certificate entity: one certificate, or one of each key type.
 type pair struct {
 	source *entity.Certificate
 	main   *tls.Certificate
@@ -85,27 +86,19 @@ func (s *Set) unchanged(c *entity.Certificate) *pair {
 
 func parse(c *entity.Certificate) (p *pair, field string, err error) {
 	p = &pair{source: c}
-	if p.main, err = keyPair(c.Cert, c.Key); err != nil {
-		return nil, "cert", err
+	if p.main, field, err = keyPair(c.Cert, c.Key, "cert", "key"); err != nil {
+		return nil, field, err
 	}
 	if c.CertAlt == "" && c.KeyAlt == "" {
 		return p, "", nil
 	}
-	if p.alt, err = keyPair(c.CertAlt, c.KeyAlt); err != nil {
-		return nil, "cert_alt", err
+	if p.alt, field, err = keyPair(c.CertAlt, c.KeyAlt, "cert_alt", "key_alt"); err != nil {
+		return nil, field, err
 	}
 	if p.main.Leaf.PublicKeyAlgorithm == p.alt.Leaf.PublicKeyAlgorithm {
 		return nil, "cert_alt", errors.New("cert and cert_alt have keys of the same type; use one RSA and one ECDSA key")
 	}
 	return p, "", nil
-}
-
-func keyPair(cert, key string) (*tls.Certificate, error) {
-	c, err := tls.X509KeyPair([]byte(cert), []byte(key))
-	if err != nil {
-		return nil, err
-	}
-	return &c, nil
 }
 
 // Certificate returns the certificate of an entity, for example to show it to
@@ -123,26 +116,14 @@ func (s *Set) find(sni string) *pair {
 		return nil
 	}
 	name := strings.TrimSuffix(sni, ".")
-	if name == "" {
-		return s.names["*"]
-	}
-	if p := s.names[strings.ToLower(name)]; p != nil {
+	if p := s.names[canonical(name)]; p != nil && name != "" {
 		return p
 	}
 	// Kong compares names with regard to case. For exact names that is only an
 	// accident, but a recorded answer shows it for wildcards, so it is kept.
-	if i := strings.IndexByte(name, '.'); i > 0 {
-		if p := s.names["*"+name[i:]]; p != nil {
-			return p
-		}
-		if p := s.names[name[:strings.LastIndexByte(name, '.')+1]+"*"]; p != nil {
-			return p
-		}
-	}
-	return s.names["*"]
+	p, _ := lookup(s.names, name)
+	return p
 }
-
-func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
 // choose returns the certificate of the pair that the client can use, ECDSA
 // first as it costs less.
@@ -167,3 +148,5 @@ func supports(hello *tls.ClientHelloInfo, c *tls.Certificate) bool {
 	anyName.ServerName = ""
 	return anyName.SupportsCertificate(c) == nil
 }
+
+func isECDSA(c *tls.Certificate) bool { return c.Leaf.PublicKeyAlgorithm == x509.ECDSA }

@@ -21,17 +21,18 @@ import (
 // Store gives each TLS connection its certificate. Changing the set affects
 // new handshakes only. It is safe for concurrent use and takes no lock.
 type Store struct {
-	set         atomic.Pointer[Set]
-	defaultPair *pair
-	rsaDefault  func() (*tls.Certificate, error) // for clients without ECDSA
+	set      atomic.Pointer[Set]
+	defaults []*tls.Certificate
+	// lastDefault makes one more, for clients that can use none of defaults.
+	lastDefault func() (*tls.Certificate, error)
 }
 
-// NewStore returns a store without certificates. fallback is the default
-// certificate (Kong's ssl_cert); when it is nil, self-signed ones for localhost
-// are made.
-func NewStore(fallback *tls.Certificate) (*Store, error) {
-	if fallback != nil {
-		return &Store{defaultPair: &pair{main: fallback}}, nil
+// NewStore returns a store without certificates. defaults are shown to clients
+// whose name has none (Kong's ssl_cert), in the order of preference; without
+// any, self-signed ones for localhost are made.
+func NewStore(defaults []*tls.Certificate) (*Store, error) {
+	if len(defaults) > 0 {
+		return &Store{defaults: defaults}, nil
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -42,9 +43,9 @@ func NewStore(fallback *tls.Certificate) (*Store, error) {
 		return nil, err
 	}
 	return &Store{
-		defaultPair: &pair{main: cert},
+		defaults: []*tls.Certificate{cert},
 		// An RSA key takes long to make and is rarely asked for.
-		rsaDefault: sync.OnceValues(func() (*tls.Certificate, error) {
+		lastDefault: sync.OnceValues(func() (*tls.Certificate, error) {
 			key, err := rsa.GenerateKey(rand.Reader, 2048)
 			if err != nil {
 				return nil, fmt.Errorf("default certificate: %w", err)
@@ -60,19 +61,33 @@ func (s *Store) Use(set *Set) { s.set.Store(set) }
 // Set returns the current set, nil before the first Use.
 func (s *Store) Set() *Set { return s.set.Load() }
 
-// GetCertificate is for tls.Config.
+// GetCertificate is for tls.Config: it chooses from the current set.
 func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if p := s.set.Load().find(hello.ServerName); p != nil {
-		return p.choose(hello), nil
-	}
-	def := s.defaultPair.main
-	if s.rsaDefault != nil && !supports(hello, def) {
-		return s.rsaDefault()
-	}
-	return def, nil
+	return s.Of(s.set.Load(), hello)
 }
 
-func isECDSA(c *tls.Certificate) bool { return c.Leaf.PublicKeyAlgorithm == x509.ECDSA }
+// Of chooses the certificate from a set, which may be nil, or a default one.
+func (s *Store) Of(set *Set, hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if p := set.find(hello.ServerName); p != nil {
+		return p.choose(hello), nil
+	}
+	return s.defaultFor(hello)
+}
+
+func (s *Store) defaultFor(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if len(s.defaults) == 1 && s.lastDefault == nil {
+		return s.defaults[0], nil
+	}
+	for _, c := range s.defaults {
+		if supports(hello, c) {
+			return c, nil
+		}
+	}
+	if s.lastDefault != nil {
+		return s.lastDefault()
+	}
+	return s.defaults[0], nil
+}
 
 // selfSignedLifetime is long, as nobody verifies a self-signed certificate.
 const selfSignedLifetime = 20 * 365 * 24 * time.Hour

@@ -91,7 +91,7 @@ func newStore(t *testing.T, certs []*entity.Certificate, snis ...*entity.SNI) *S
 func handshake(t *testing.T, s *Store, policy string, client *tls.Config) (tls.ConnectionState, error) {
 	t.Helper()
 	server := &tls.Config{GetCertificate: s.GetCertificate}
-	if err := ApplyPolicy(server, policy); err != nil {
+	if _, err := (Policy{CipherSuite: policy}).Apply(server); err != nil {
 		t.Fatal(err)
 	}
 	a, b := net.Pipe()
@@ -211,7 +211,7 @@ func TestConfiguredDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := NewStore(&def)
+	s, err := NewStore([]*tls.Certificate{&def})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestSetProblems(t *testing.T) {
 		}
 	}
 	want := []string{
-		"certificates/empty/cert", "certificates/mixed/cert", "certificates/same/cert_alt", "certificates/badalt/cert_alt",
+		"certificates/empty/cert", "certificates/mixed/key", "certificates/same/cert_alt", "certificates/badalt/cert_alt",
 		"snis/sni GOOD.test/name", "snis/sni mixed.test/certificate", "snis/lone/certificate",
 	}
 	if !slices.Equal(got, want) {
@@ -295,7 +295,7 @@ func TestPolicies(t *testing.T) {
 			}
 		}
 	}
-	if err := ApplyPolicy(&tls.Config{}, "weak"); err == nil || !strings.Contains(err.Error(), `"weak"`) {
+	if _, err := (Policy{CipherSuite: "weak"}).Apply(&tls.Config{}); err == nil || !strings.Contains(err.Error(), `"weak"`) {
 		t.Errorf("%v", err)
 	}
 }
@@ -343,7 +343,7 @@ func BenchmarkGetCertificate(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p := &pair{main: s.defaultPair.main}
+	p := &pair{main: s.defaults[0]}
 	s.Use(&Set{names: map[string]*pair{"*.a.test": p}})
 	hello := &tls.ClientHelloInfo{ServerName: "x.a.test"}
 	b.ReportAllocs()

@@ -20,6 +20,8 @@ type Pools struct {
 	dialer Dialer
 	limits Limits
 	now    func() time.Time
+	// sessions are the TLS sessions of all pools.
+	sessions tls.ClientSessionCache
 
 	mu     sync.RWMutex
 	pools  map[Key]*Pool
@@ -28,7 +30,7 @@ type Pools struct {
 
 // NewPools returns an empty set of pools; now is the clock.
 func NewPools(dialer Dialer, limits Limits, now func() time.Time) *Pools {
-	return &Pools{dialer: dialer, limits: limits, now: now, pools: map[Key]*Pool{}}
+	return &Pools{dialer: dialer, limits: limits, now: now, pools: map[Key]*Pool{}, sessions: tls.NewLRUClientSessionCache(maxSessions)}
 }
 
 // Pool returns the pool of a key, made with config on first use. config is nil
@@ -43,9 +45,10 @@ func (s *Pools) Pool(key Key, config *tls.Config) *Pool {
 	}
 	// The name may be a view of a request.
 	key.ServerName = strings.Clone(key.ServerName)
-	if config != nil && config.ServerName != key.ServerName {
+	if config != nil {
 		config = config.Clone()
 		config.ServerName = key.ServerName
+		config.ClientSessionCache = newPeerSessions(s.sessions, key)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -102,7 +102,7 @@ func (r *run) startGateway(ctx context.Context) error {
 	r.engine = g.Engine
 	// Ports first: a configuration may name them.
 	loopback := netip.MustParseAddrPort("127.0.0.1:0")
-	if err := r.engine.Listen(ctx, []engine.ListenSpec{{Address: loopback}, {Address: loopback, TLS: true}}); err != nil {
+	if err := r.engine.Listen(ctx, []engine.ListenSpec{{Address: loopback}, {Address: loopback, TLS: true, HTTP2: true}}); err != nil {
 		return err
 	}
 	addresses := r.engine.Addresses()
