@@ -23,8 +23,8 @@ var (
 	silver     = &entity.ConsumerGroup{ID: "g1", Name: "silver"}
 )
 
-// scope names what a plugin is limited to.
-func scope(words ...string) *entity.Plugin {
+// limited returns a plugin that is limited to what words name.
+func limited(words ...string) *entity.Plugin {
 	p := &entity.Plugin{ID: entity.ID(fmt.Sprint(words)), Name: "p"}
 	for _, w := range words {
 		switch w {
@@ -44,11 +44,11 @@ func scope(words ...string) *entity.Plugin {
 }
 
 func planFor(plugins ...*entity.Plugin) *Plan {
-	instances := Instances{}
+	var instances []*Instance
 	for _, p := range plugins {
-		instances[p.ID] = &Instance{Plugin: p, Phases: &plugin.Phases{}}
+		instances = append(instances, &Instance{Plugin: p, Phases: &plugin.Phases{}})
 	}
-	return NewPlans(plugins, instances, []*entity.ConsumerGroup{gold, silver}).For(theRoute, theService)
+	return NewPlans(instances...).For(theRoute, theService)
 }
 
 func ranPlugins(p *Plan, id plugin.Identity) []entity.ID {
@@ -68,15 +68,12 @@ func ranPlugins(p *Plan, id plugin.Identity) []entity.ID {
 // follow it (https://docs.konghq.com/gateway/latest/key-concepts/plugins/#precedence).
 func TestPrecedence(t *testing.T) {
 	ranks := []*entity.Plugin{
-		scope("consumer", "route", "service"), scope("gold", "route", "service"),
-		scope("consumer", "route"), scope("consumer", "service"), scope("gold", "route"), scope("gold", "service"),
-		scope("route", "service"), scope("consumer"), scope("gold"), scope("route"), scope("service"), scope(),
+		limited("consumer", "route", "service"), limited("gold", "route", "service"),
+		limited("consumer", "route"), limited("consumer", "service"), limited("gold", "route"), limited("gold", "service"),
+		limited("route", "service"), limited("consumer"), limited("gold"), limited("route"), limited("service"), limited(),
 	}
 	id := plugin.Identity{Consumer: amy, Groups: []*entity.ConsumerGroup{gold}}
 	for i, want := range ranks {
-		if got := rankOf(want); int(got) != i {
-			t.Errorf("%s has rank %d, want %d", want.ID, got, i)
-		}
 		weaker := slices.Clone(ranks[i:])
 		for range 2 {
 			if got := ranPlugins(planFor(weaker...), id); len(got) != 1 || got[0] != want.ID {
@@ -88,18 +85,18 @@ func TestPrecedence(t *testing.T) {
 }
 
 func TestScopes(t *testing.T) {
-	disabled := scope("route")
+	disabled := limited("route")
 	off := false
 	disabled.Enabled = &off
-	streamOnly := scope("route")
+	streamOnly := limited("route")
 	streamOnly.Protocols = []entity.Protocol{entity.ProtocolTCP}
-	grpc := scope("route")
+	grpc := limited("route")
 	grpc.Protocols = []entity.Protocol{entity.ProtocolTCP, entity.ProtocolGRPC}
-	elsewhere := scope("route")
+	elsewhere := limited("route")
 	elsewhere.ID, elsewhere.Route = "elsewhere", &entity.Ref{ID: "other"}
-	otherService := scope("route", "service")
+	otherService := limited("route", "service")
 	otherService.Service = &entity.Ref{ID: "other"}
-	earlier, later := scope("route"), scope("route")
+	earlier, later := limited("route"), limited("route")
 	earlier.ID, later.ID = "earlier", "later"
 	both := plugin.Identity{Consumer: amy, Groups: []*entity.ConsumerGroup{silver, gold}}
 	for _, c := range []struct {
@@ -109,17 +106,17 @@ func TestScopes(t *testing.T) {
 		want    []entity.ID
 	}{
 		{"nothing", nil, both, nil},
-		{"disabled", []*entity.Plugin{disabled, scope()}, both, []entity.ID{"[]"}},
+		{"disabled", []*entity.Plugin{disabled, limited()}, both, []entity.ID{"[]"}},
 		{"of stream protocols only", []*entity.Plugin{streamOnly}, both, nil},
 		{"of gRPC as well", []*entity.Plugin{grpc}, both, []entity.ID{"[route]"}},
 		{"of another route", []*entity.Plugin{elsewhere}, both, nil},
 		{"of this route with another service", []*entity.Plugin{otherService}, both, nil},
 		{"the later of two alike", []*entity.Plugin{earlier, later}, both, []entity.ID{"later"}},
-		{"a consumer's, for nobody", []*entity.Plugin{scope("consumer"), scope()}, plugin.Identity{}, []entity.ID{"[]"}},
-		{"a consumer's, for somebody else", []*entity.Plugin{scope("consumer")}, plugin.Identity{Consumer: &entity.Consumer{ID: "bob"}}, nil},
-		{"a group's, for its member", []*entity.Plugin{scope("silver"), scope()}, both, []entity.ID{"[silver]"}},
-		{"a group's, for others", []*entity.Plugin{scope("silver"), scope()}, plugin.Identity{Consumer: amy}, []entity.ID{"[]"}},
-		{"of two groups the first by name", []*entity.Plugin{scope("silver"), scope("gold")}, both, []entity.ID{"[gold]"}},
+		{"a consumer's, for nobody", []*entity.Plugin{limited("consumer"), limited()}, plugin.Identity{}, []entity.ID{"[]"}},
+		{"a consumer's, for somebody else", []*entity.Plugin{limited("consumer")}, plugin.Identity{Consumer: &entity.Consumer{ID: "bob"}}, nil},
+		{"a group's, for its member", []*entity.Plugin{limited("silver"), limited()}, both, []entity.ID{"[silver]"}},
+		{"a group's, for others", []*entity.Plugin{limited("silver"), limited()}, plugin.Identity{Consumer: amy}, []entity.ID{"[]"}},
+		{"of two groups the first by name", []*entity.Plugin{limited("silver"), limited("gold")}, both, []entity.ID{"[gold]"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := ranPlugins(planFor(c.plugins...), c.id); !slices.Equal(got, c.want) {
@@ -131,14 +128,12 @@ func TestScopes(t *testing.T) {
 
 // Higher priorities run first, equal ones in reverse alphabetical order.
 func TestOrder(t *testing.T) {
-	var plugins []*entity.Plugin
-	instances := Instances{}
+	var instances []*Instance
 	for name, priority := range map[string]int{"a": 1, "b": 2, "c": 2, "d": 3} {
 		p := &entity.Plugin{ID: entity.ID(name), Name: name}
-		plugins = append(plugins, p)
-		instances[p.ID] = &Instance{Plugin: p, Priority: priority, Phases: &plugin.Phases{}}
+		instances = append(instances, &Instance{Plugin: p, Priority: priority, Phases: &plugin.Phases{}})
 	}
-	got := ranPlugins(NewPlans(plugins, instances, nil).For(theRoute, nil), plugin.Identity{})
+	got := ranPlugins(NewPlans(instances...).For(theRoute, nil), plugin.Identity{})
 	if want := []entity.ID{"d", "c", "b", "a"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -149,28 +144,26 @@ func TestIdentityIsFoundOnTheWay(t *testing.T) {
 	auth := &entity.Plugin{ID: "auth", Name: "auth"}
 	limit, limitAmy := &entity.Plugin{ID: "limit", Name: "limit"}, &entity.Plugin{ID: "amy", Name: "limit", Consumer: &entity.Ref{ID: amy.ID}}
 	early := &entity.Plugin{ID: "early", Name: "early", Consumer: &entity.Ref{ID: amy.ID}}
-	instances := Instances{
-		"early": {Plugin: early, Priority: 30, Phases: &plugin.Phases{}},
-		"auth": {Plugin: auth, Priority: 20, Phases: &plugin.Phases{Access: func(x plugin.Exchange) {
+	plan := NewPlans(
+		&Instance{Plugin: limit, Priority: 10, Phases: &plugin.Phases{}},
+		&Instance{Plugin: limitAmy, Priority: 10, Phases: &plugin.Phases{}},
+		&Instance{Plugin: auth, Priority: 20, Phases: &plugin.Phases{Access: func(x plugin.Exchange) {
 			x.Authenticate(plugin.Identity{Consumer: amy})
 		}}},
-		"limit": {Plugin: limit, Priority: 10, Phases: &plugin.Phases{}},
-		"amy":   {Plugin: limitAmy, Priority: 10, Phases: &plugin.Phases{}},
-	}
-	plan := NewPlans([]*entity.Plugin{limit, limitAmy, auth, early}, instances, nil).For(theRoute, nil)
+		&Instance{Plugin: early, Priority: 30, Phases: &plugin.Phases{}},
+	).For(theRoute, nil)
 	if got, want := ranPlugins(plan, plugin.Identity{}), []entity.ID{"auth", "amy"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
 func TestNeeds(t *testing.T) {
-	one, two := scope("route"), scope()
+	one, two := limited("route"), limited()
 	two.Name = "q"
-	instances := Instances{
-		one.ID: {Plugin: one, Phases: &plugin.Phases{Needs: plugin.Needs{RequestBody: 5, Trailers: true}}},
-		two.ID: {Plugin: two, Phases: &plugin.Phases{Needs: plugin.Needs{RequestBody: 3, ResponseBody: 7, MayBlock: true}}},
-	}
-	got := NewPlans([]*entity.Plugin{one, two}, instances, nil).For(theRoute, nil).Needs()
+	got := NewPlans(
+		&Instance{Plugin: one, Phases: &plugin.Phases{Needs: plugin.Needs{RequestBody: 5, Trailers: true}}},
+		&Instance{Plugin: two, Phases: &plugin.Phases{Needs: plugin.Needs{RequestBody: 3, ResponseBody: 7, MayBlock: true}}},
+	).For(theRoute, nil).Needs()
 	if want := (plugin.Needs{RequestBody: 5, ResponseBody: 7, MayBlock: true, Trailers: true}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

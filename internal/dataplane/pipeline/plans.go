@@ -4,73 +4,162 @@ package pipeline
 
 import (
 	"slices"
+	"sync/atomic"
 
+	"github.com/kong/kong-istio-gateway/internal/dataplane/persistent"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
-// Plans compiles plans from the instances of one snapshot. It is immutable and
-// safe for concurrent use.
+// Plans makes plans from the instances of one snapshot. It is immutable and
+// safe for concurrent use; the next version shares with it what stays.
 type Plans struct {
+	// version differs from that of all other Plans with other content.
+	version   uint64
 	unrouted  *Plan
-	byRoute   map[entity.ID][]*Instance
-	byService map[entity.ID][]*Instance
-	anywhere  []*Instance
-	groups    map[entity.ID]string
+	scopes    persistent.Map[scope, *scoped]
+	instances persistent.Map[entity.ID, placed]
 }
 
-// NewPlans indexes the instances of plugins, in the order of plugins, by their
-// scope. Disabled plugins, plugins of stream protocols only and plugins
-// without an instance are left out.
-func NewPlans(plugins []*entity.Plugin, instances Instances, groups []*entity.ConsumerGroup) *Plans {
-	p := &Plans{
-		byRoute:   map[entity.ID][]*Instance{},
-		byService: map[entity.ID][]*Instance{},
-		groups:    make(map[entity.ID]string, len(groups)),
-	}
-	for _, g := range groups {
-		p.groups[g.ID] = g.Name
-	}
-	var global []*Instance
-	for _, e := range plugins {
-		in := instances[e.ID]
-		if in == nil || !runsOnHTTP(e) {
-			continue
-		}
-		switch {
-		case e.Route != nil:
-			p.byRoute[e.Route.ID] = append(p.byRoute[e.Route.ID], in)
-		case e.Service != nil:
-			p.byService[e.Service.ID] = append(p.byService[e.Service.ID], in)
-		default:
-			p.anywhere = append(p.anywhere, in)
-			if e.Consumer == nil && e.ConsumerGroup == nil {
-				global = append(global, in)
-			}
-		}
-	}
-	p.unrouted = compile(global, p.groupName)
-	return p
-}
+var versions atomic.Uint64
 
-func (p *Plans) groupName(id entity.ID) string { return p.groups[id] }
+// NewPlans returns the plans of instances, which are in order: of two with the
+// same name and scope the later one runs.
+func NewPlans(instances ...*Instance) *Plans {
+	e := (&Plans{}).Edit()
+	for i, in := range instances {
+		e.Put(in, i)
+	}
+	return e.Done()
+}
 
 // Unrouted returns the plan of requests that match no route: global plugins.
 func (p *Plans) Unrouted() *Plan { return p.unrouted }
 
+// Instance returns the instance of a plugin, nil if there is none.
+func (p *Plans) Instance(id entity.ID) *Instance { return p.instances.At(id).instance }
+
+// Each calls f for every instance.
+func (p *Plans) Each(f func(*Instance)) {
+	for _, in := range p.instances.All() {
+		f(in.instance)
+	}
+}
+
 // For compiles the plan of a route and its service, which may be nil.
 func (p *Plans) For(route *entity.Route, service *entity.Service) *Plan {
-	instances := slices.Clone(p.anywhere)
-	var serviceID entity.ID
+	return compile(p.around(route, service))
+}
+
+// around returns the scopes that a route is in.
+func (p *Plans) around(route *entity.Route, service *entity.Service) (routeService, onlyRoute, onlyService, anywhere *scoped) {
 	if service != nil {
-		serviceID = service.ID
-		instances = append(instances, p.byService[serviceID]...)
+		routeService = p.scopes.At(scope{route.ID, service.ID})
+		onlyService = p.scopes.At(scope{service: service.ID})
 	}
-	for _, in := range p.byRoute[route.ID] {
-		if ref := in.Plugin.Service; ref == nil || ref.ID == serviceID {
-			instances = append(instances, in)
+	return routeService, p.scopes.At(scope{route: route.ID}), onlyService, p.scopes.At(scope{})
+}
+
+// PlanCache remembers the plan of one route from one Plans to the next. The
+// zero value is ready. It is safe for concurrent use.
+type PlanCache struct{ latest atomic.Pointer[cachedPlan] }
+
+type cachedPlan struct {
+	version uint64
+	plan    *Plan
+	// What it was made of.
+	routeService, route, service, anywhere *scoped
+}
+
+// Cached is For with a cache: it compiles only what was changed since, so that
+// a change of a global plugin costs no work for routes that nobody uses.
+func (p *Plans) Cached(cache *PlanCache, route *entity.Route, service *entity.Service) *Plan {
+	known := cache.latest.Load()
+	if known != nil && known.version == p.version {
+		return known.plan
+	}
+	now := &cachedPlan{version: p.version}
+	now.routeService, now.route, now.service, now.anywhere = p.around(route, service)
+	if known != nil && now.routeService == known.routeService && now.route == known.route &&
+		now.service == known.service && now.anywhere == known.anywhere {
+		now.plan = known.plan
+	} else {
+		now.plan = compile(now.routeService, now.route, now.service, now.anywhere)
+	}
+	cache.latest.Store(now)
+	return now.plan
+}
+
+// Forget lets go of the plan: its instances may be gone.
+func (c *PlanCache) Forget() { c.latest.Store(nil) }
+
+// PlansEdit collects changes to a Plans. It is not safe for concurrent use.
+type PlansEdit struct {
+	from      *Plans
+	scopes    persistent.Edit[scope, *scoped]
+	instances persistent.Edit[entity.ID, placed]
+	changed   bool
+}
+
+// Edit starts a set of changes to p, which itself never changes.
+func (p *Plans) Edit() *PlansEdit {
+	return &PlansEdit{from: p, scopes: p.scopes.Edit(), instances: p.instances.Edit()}
+}
+
+// Instance returns the instance of a plugin as it is now, nil if there is none.
+func (e *PlansEdit) Instance(id entity.ID) *Instance { return e.instances.At(id).instance }
+
+// Put sets the instance of its plugin. Of two with the same name and scope the
+// one with the larger order, or else the larger id, runs. Disabled plugins and
+// those of stream protocols only are no part of any plan.
+func (e *PlansEdit) Put(in *Instance, order int) {
+	next := placed{in, order}
+	if old, ok := e.instances.Get(in.Plugin.ID); ok {
+		if old == next {
+			return
 		}
+		e.leave(old)
 	}
-	return compile(instances, p.groupName)
+	e.instances.Put(in.Plugin.ID, next)
+	if runsOnHTTP(in.Plugin) {
+		e.change(in.Plugin, func(r rivals) rivals { return r.with(next) })
+	}
+}
+
+// Remove takes a plugin's instance out.
+func (e *PlansEdit) Remove(id entity.ID) {
+	if old, ok := e.instances.Get(id); ok {
+		e.leave(old)
+		e.instances.Delete(id)
+	}
+}
+
+func (e *PlansEdit) leave(old placed) {
+	if runsOnHTTP(old.instance.Plugin) {
+		e.change(old.instance.Plugin, func(r rivals) rivals { return r.without(old.id()) })
+	}
+}
+
+func (e *PlansEdit) change(p *entity.Plugin, edit func(rivals) rivals) {
+	e.changed = true
+	key := scopeOf(p)
+	if next := e.scopes.At(key).change(p, edit); next != nil {
+		e.scopes.Put(key, next)
+	} else {
+		e.scopes.Delete(key)
+	}
+}
+
+// Done returns the plans with the changes.
+func (e *PlansEdit) Done() *Plans {
+	next := &Plans{version: e.from.version, unrouted: e.from.unrouted, scopes: e.scopes.Done(), instances: e.instances.Done()}
+	if e.changed {
+		next.version = versions.Add(1)
+	}
+	if anywhere := next.scopes.At(scope{}); next.unrouted == nil || anywhere != e.from.scopes.At(scope{}) {
+		next.unrouted = unrouted(anywhere)
+	}
+	e.changed = false
+	return next
 }
 
 func runsOnHTTP(p *entity.Plugin) bool {
