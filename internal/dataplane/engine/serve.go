@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/listener"
 )
 
 const (
@@ -153,12 +155,12 @@ func (e *Engine) stopAccepting() {
 	e.listenersMu.Lock()
 	defer e.listenersMu.Unlock()
 	for _, l := range e.listeners {
-		stopHandshakes(l)
+		listener.StopHandshakes(l)
 		_ = l.SetDeadline(time.Now().Add(acceptGrace))
 	}
 	e.accepting.Wait()
 	for i, l := range e.listeners {
-		for queued(l) {
+		for listener.Queued(l) {
 			_ = l.SetDeadline(time.Now().Add(time.Second))
 			socket, err := l.AcceptTCP()
 			if err != nil {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package engine
+package listener
 
 import (
 	"net"
@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stopHandshakes has the kernel ignore requests for new connections to a
+// StopHandshakes has the kernel ignore requests for new connections to a
 // listener, while those that are half-way are completed. Closing a listener
 // resets what waits in its queue, and a queue that still fills can never be
 // seen empty. A client whose request was ignored asks again, a second later,
 // and then finds nobody. Where the kernel has no such filters nothing changes.
-func stopHandshakes(l *net.TCPListener) {
+func StopHandshakes(l *net.TCPListener) {
 	raw, err := l.SyscallConn()
 	if err != nil {
 		return
@@ -35,8 +35,8 @@ func stopHandshakes(l *net.TCPListener) {
 	})
 }
 
-// queued reports whether a connection waits to be accepted.
-func queued(l *net.TCPListener) (waits bool) {
+// Queued reports whether a connection waits to be accepted.
+func Queued(l *net.TCPListener) (waits bool) {
 	raw, err := l.SyscallConn()
 	if err != nil {
 		return false
