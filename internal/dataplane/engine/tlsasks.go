@@ -22,10 +22,10 @@ func (a *clientAsks) of(name string) bool { return a.everyone || a.names.Has(nam
 // newClientAsks gathers what the plugins of a set need of handshakes. A plugin
 // of a route needs it for the route's SNIs, or for all names if the route has
 // none: what the request will be is not known yet.
-func newClientAsks(set *entity.Set, instances pipeline.Instances) (a clientAsks) {
+func newClientAsks(set *entity.Set, instance func(entity.ID) *pipeline.Instance) (a clientAsks) {
 	a.names = tlscert.Names{}
 	for _, p := range set.Plugins {
-		in := instances[p.ID]
+		in := instance(p.ID)
 		if in == nil || in.Phases == nil {
 			continue
 		}
