@@ -269,21 +269,40 @@ type Try struct {
 
 // Session is one L4 connection or UDP association.
 type Session interface {
+	// Context ends when the session is over or cut off.
 	Context() context.Context
+	// Client returns who opened the session. Its TLS is set where the gateway
+	// terminates TLS; the Forwarded fields are those of the connection.
 	Client() *Client
+	// Protocol is tcp, tls (terminated here), tls_passthrough or udp.
+	Protocol() entity.Protocol
 	// SNI is the server name of a TLS ClientHello, "" without one.
 	SNI() string
+	// Route returns the matched route.
 	Route() *entity.Route
+	// Service returns the route's service, nil without one.
 	Service() *entity.Service
-	// Abort closes the session without connecting.
+	// Abort closes the session without connecting. Later plugins' Preread is not
+	// called, their StreamLog is.
 	Abort()
-	// Target overrides the target, as Upstream.Host and Port do.
+	// SetTarget overrides the target, as Upstream.Host and Port do.
 	SetTarget(host string, port int)
+	// Value returns what was stored under the slot, nil if nothing.
 	Value(Slot) any
+	// SetValue stores a value for the rest of the session.
 	SetValue(Slot, any)
+	// Marks returns the time marks: Start when the session was accepted, Access
+	// and AccessDone around Preread, Sent when it was connected, End.
 	Marks() *Marks
+	// Tries returns the attempts to reach an upstream so far.
 	Tries() []Try
-	// Received and Sent count bytes from and to the client.
+	// Status is how the session ended, in the terms of nginx's stream module: 200,
+	// 400, 403, 500, 502 or 503; final in StreamLog.
+	Status() int
+	// Received and Sent count bytes from and to the client, UpstreamReceived and
+	// UpstreamSent those from and to the upstream; final in StreamLog.
 	Received() int64
 	Sent() int64
+	UpstreamReceived() int64
+	UpstreamSent() int64
 }

@@ -60,11 +60,11 @@ func NewCatalog(host plugin.Host, schemas entity.SchemaSet, registrations ...plu
 
 // Configure returns the instance for p: previous when its content is that of
 // p, else a new one. With a Rejection it returns an instance that answers 500,
-// because what the plugin was to guard must not be served without it.
+// or closes the session, because what the plugin was to guard must not be served without it.
 func (c *Catalog) Configure(p *entity.Plugin, previous *Instance) (*Instance, *Rejection) {
 	registration, known := c.registrations[p.Name]
 	reject := func(field, reason string) (*Instance, *Rejection) {
-		broken := &Instance{Plugin: p, Priority: registration.Priority, Phases: &plugin.Phases{Access: refuse}}
+		broken := &Instance{Plugin: p, Priority: registration.Priority, Phases: &plugin.Phases{Access: refuse, Preread: plugin.Session.Abort}}
 		if !known {
 			broken.Priority = math.MaxInt
 		}
