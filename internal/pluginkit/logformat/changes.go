@@ -15,11 +15,18 @@ type change struct {
 	value any
 }
 
-// Set changes the record of an exchange for all plugins that log it, as Kong's
+// Values is what a record's changes are kept in: a plugin.Exchange or
+// plugin.Session.
+type Values interface {
+	Value(plugin.Slot) any
+	SetValue(plugin.Slot, any)
+}
+
+// Set changes the record of an exchange or session for all plugins that log it, as Kong's
 // kong.log.set_serialize_value does: path names a field with dots between
 // levels, a nil value removes it. The value must be of a kind that JSON knows
 // and must not be a view.
-func Set(x plugin.Exchange, path string, value any) {
+func Set(x Values, path string, value any) {
 	list, _ := x.Value(slot).(*[]change)
 	if list == nil {
 		list = new([]change)
@@ -28,7 +35,7 @@ func Set(x plugin.Exchange, path string, value any) {
 	*list = append(*list, change{path, value})
 }
 
-func changesOf(x plugin.Exchange) []change {
+func changesOf(x Values) []change {
 	if list, ok := x.Value(slot).(*[]change); ok {
 		return *list
 	}

@@ -13,12 +13,7 @@ import (
 const knownEntities = 4096
 
 func (f *Formatter) appendEntities(dst []byte, x plugin.Exchange) []byte {
-	if r := x.Route(); r != nil {
-		dst = append(append(dst, `,"route":`...), f.entity(r)...)
-	}
-	if s := x.Service(); s != nil {
-		dst = append(append(dst, `,"service":`...), f.entity(s)...)
-	}
+	dst = f.appendRoute(dst, x.Route(), x.Service())
 	id := x.Identity()
 	if id.Consumer != nil {
 		dst = append(append(dst, `,"consumer":`...), f.entity(id.Consumer)...)
@@ -30,6 +25,17 @@ func (f *Formatter) appendEntities(dst []byte, x plugin.Exchange) []byte {
 	if credential != "" {
 		dst = append(dst, `,"authenticated_entity":{"id":`...)
 		dst = append(appendString(dst, credential), '}')
+	}
+	return dst
+}
+
+// appendRoute renders the route and its service, either of which may be nil.
+func (f *Formatter) appendRoute(dst []byte, r *entity.Route, s *entity.Service) []byte {
+	if r != nil {
+		dst = append(append(dst, `,"route":`...), f.entity(r)...)
+	}
+	if s != nil {
+		dst = append(append(dst, `,"service":`...), f.entity(s)...)
 	}
 	return dst
 }

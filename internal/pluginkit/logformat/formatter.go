@@ -56,7 +56,7 @@ func (f *Formatter) append(dst []byte, x plugin.Exchange) []byte {
 	dst = append(dst, `,"latencies":`...)
 	dst = appendLatencies(dst, x)
 	dst = append(dst, `,"tries":`...)
-	dst = appendTries(dst, x)
+	dst = appendTries(dst, x.Tries(), func(i int) int { return code(x, i) })
 	dst = f.appendEntities(dst, x)
 	dst = append(dst, `,"client_ip":"`...)
 	dst = client.IP.Unmap().AppendTo(dst)
@@ -190,9 +190,9 @@ func appendUpstreamStatus(dst []byte, x plugin.Exchange) []byte {
 	return append(dst, '"')
 }
 
-func appendTries(dst []byte, x plugin.Exchange) []byte {
+func appendTries(dst []byte, tries []plugin.Try, code func(i int) int) []byte {
 	dst = append(dst, '[')
-	for i, t := range x.Tries() {
+	for i, t := range tries {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -212,7 +212,7 @@ func appendTries(dst []byte, x plugin.Exchange) []byte {
 			dst = append(dst, `,"state":`...)
 			dst = appendString(dst, t.Failure)
 			dst = append(dst, `,"code":`...)
-			dst = strconv.AppendInt(dst, int64(code(x, i)), 10)
+			dst = strconv.AppendInt(dst, int64(code(i)), 10)
 		}
 		if t.Reused {
 			dst = append(dst, `,"keepalive":true`...)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package httplog sends a record of each request to an HTTP server
+// Package httplog sends a record of each request or session to an HTTP server
 // (https://docs.konghq.com/hub/kong-inc/http-log/).
 //
 // Records wait in a queue of the process, shared by instances with the same
@@ -67,7 +67,7 @@ func configure(c plugin.Config) (*plugin.Phases, error) {
 	l.queue = queue.Open(c.Host, name, key, func() *queue.Queue {
 		return queue.New(conf.Queue, c.Host.Logger(name), sender.send)
 	})
-	return &plugin.Phases{Log: l.log, Close: func() {
+	return &plugin.Phases{Log: l.log, StreamLog: l.streamLog, Close: func() {
 		l.queue.Close()
 		sender.transport.CloseIdleConnections()
 	}}, nil
@@ -92,8 +92,17 @@ func (c *config) key() (string, error) {
 }
 
 func (l *logger) log(x plugin.Exchange) {
+	l.add(func(dst []byte) []byte { return l.format.Append(dst, x) })
+}
+
+func (l *logger) streamLog(s plugin.Session) {
+	l.add(func(dst []byte) []byte { return l.format.AppendSession(dst, s) })
+}
+
+// add queues the record that render appends.
+func (l *logger) add(render func(dst []byte) []byte) {
 	buffer := l.buffers.Get().(*[]byte)
-	*buffer = l.format.Append((*buffer)[:0], x)
+	*buffer = render((*buffer)[:0])
 	entry := append(make([]byte, 0, len(*buffer)), *buffer...)
 	l.buffers.Put(buffer)
 	l.queue.Add(entry)

@@ -97,6 +97,22 @@ func TestOneRecordIsAnObject(t *testing.T) {
 	}
 }
 
+func TestSessionsAreLogged(t *testing.T) {
+	url, got := collect(t, false, always(200))
+	p := instance(t, &plugintest.Host{}, map[string]any{"http_endpoint": url})
+	s := plugintest.NewSession(time.Now())
+	s.FromClient, s.EndStatus = 7, 200
+	p.StreamLog(s)
+	var record struct {
+		Session struct {
+			Received, Status int
+		} `json:"session"`
+	}
+	if err := json.Unmarshal([]byte(await(t, got).body), &record); err != nil || record.Session.Received != 7 || record.Session.Status != 200 {
+		t.Errorf("%v: %+v", err, record)
+	}
+}
+
 func TestBatchesAreLists(t *testing.T) {
 	url, got := collect(t, false, always(204))
 	for name, config := range map[string]map[string]any{

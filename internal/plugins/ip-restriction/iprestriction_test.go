@@ -5,6 +5,11 @@ package iprestriction
 import (
 	"net/netip"
 	"testing"
+	"time"
+
+	"github.com/kong/kong-istio-gateway/internal/entity"
+	"github.com/kong/kong-istio-gateway/internal/plugin/plugintest"
+	"github.com/kong/kong-istio-gateway/internal/plugins/ip-restriction/schema"
 )
 
 func TestAdmits(t *testing.T) {
@@ -46,5 +51,16 @@ func TestPrefixesNamesTheField(t *testing.T) {
 	_, err := prefixes("deny", []string{"10.0.0"})
 	if want := `deny: "10.0.0" is neither an IP address nor a CIDR range`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+func TestSessionsAreClosed(t *testing.T) {
+	p := plugintest.Configure(t, Registration, schema.Plugin, &plugintest.Host{}, &entity.Plugin{Config: map[string]any{"deny": []any{"10.0.0.0/8"}}})
+	for ip, want := range map[string]int{"10.0.0.1": 403, "::ffff:10.0.0.1": 403, "192.0.2.1": 0} {
+		s := plugintest.NewSession(time.Now())
+		s.ClientFacts.IP = netip.MustParseAddr(ip)
+		if p.Preread(s); s.EndStatus != want {
+			t.Errorf("%s: status %d, want %d", ip, s.EndStatus, want)
+		}
 	}
 }

@@ -22,6 +22,10 @@ func TestAnswers500BeforeAnythingElse(t *testing.T) {
 	if !x.Exited() || x.Reply.Status != http.StatusInternalServerError {
 		t.Errorf("exited %t with %+v", x.Exited(), x.Reply)
 	}
+	s := plugintest.NewSession(time.Now())
+	if phases.Preread(s); s.EndStatus != http.StatusForbidden {
+		t.Errorf("a session goes on: status %d", s.EndStatus)
+	}
 	if Registration.Name != schema.Plugin.Name {
 		t.Errorf("registered as %q, described as %q", Registration.Name, schema.Plugin.Name)
 	}
