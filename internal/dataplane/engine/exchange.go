@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/errorpage"
@@ -161,8 +162,12 @@ func (ex *exchange) describe() {
 
 	path := r.Path
 	if !r.PlainPath {
-		ex.path = http1.NormalizePath(ex.path, r.Path)
-		path = ex.path
+		path = http1.NormalizePath(ex.path, r.Path)
+		if unsafe.SliceData(path) != unsafe.SliceData(r.Path) {
+			// Only a buffer of its own is kept: the next request would be read over
+			// the other one, and then written over while it is read.
+			ex.path = path
+		}
 	}
 	ex.input = router.Input{
 		Host: routed, Port: port, Method: x.RequestFacts.Method, Path: view(path),
