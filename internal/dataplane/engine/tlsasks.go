@@ -23,7 +23,6 @@ func (a *clientAsks) of(name string) bool { return a.everyone || a.names.Has(nam
 // of a route needs it for the route's SNIs, or for all names if the route has
 // none: what the request will be is not known yet.
 func newClientAsks(set *entity.Set, instance func(entity.ID) *pipeline.Instance) (a clientAsks) {
-	a.names = tlscert.Names{}
 	for _, p := range set.Plugins {
 		in := instance(p.ID)
 		if in == nil || in.Phases == nil {
@@ -50,7 +49,7 @@ func (a *clientAsks) add(p *entity.Plugin, set *entity.Set) {
 			a.everyone = true
 		}
 		for _, name := range r.SNIs {
-			a.names.Add(name)
+			a.names = a.names.With(name, 1)
 		}
 	}
 }

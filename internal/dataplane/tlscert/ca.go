@@ -8,28 +8,38 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kong/kong-istio-gateway/internal/dataplane/persistent"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
-// CAs is the trusted authorities of one configuration. It is immutable.
+// CAs is the trusted authorities of one configuration. It is immutable; the
+// next version shares with it what stays.
 type CAs struct {
-	certs map[entity.ID]*x509.Certificate
+	certs persistent.Map[entity.ID, *x509.Certificate]
 }
 
 // NewCAs parses the CA certificates. Entities with problems are left out and
 // reported.
-func NewCAs(list []*entity.CACertificate) (*CAs, []Problem) {
-	c := &CAs{certs: make(map[entity.ID]*x509.Certificate, len(list))}
+func NewCAs(list []*entity.CACertificate) (*CAs, []Problem) { return (&CAs{}).With(list, nil) }
+
+// With returns the authorities after a change, with the problems of those that
+// were put.
+func (c *CAs) With(put []*entity.CACertificate, removed []entity.ID) (*CAs, []Problem) {
+	certs := c.certs.Edit()
+	for _, id := range removed {
+		certs.Delete(id)
+	}
 	var problems []Problem
-	for _, e := range list {
+	for _, e := range put {
 		cert, err := parseCA(e.Cert)
 		if err != nil {
 			problems = append(problems, Problem{entity.KindCACertificate, e.ID, "cert", err})
+			certs.Delete(e.ID)
 			continue
 		}
-		c.certs[e.ID] = cert
+		certs.Put(e.ID, cert)
 	}
-	return c, problems
+	return &CAs{certs.Done()}, problems
 }
 
 func parseCA(text string) (*x509.Certificate, error) {
@@ -54,10 +64,10 @@ func parseCA(text string) (*x509.Certificate, error) {
 func (c *CAs) Pool(ids []entity.ID) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	for _, id := range ids {
-		if c.certs[id] == nil {
+		if c.certs.At(id) == nil {
 			return nil, fmt.Errorf("ca_certificates: %q does not exist or is invalid", id)
 		}
-		pool.AddCert(c.certs[id])
+		pool.AddCert(c.certs.At(id))
 	}
 	return pool, nil
 }

@@ -3,12 +3,16 @@
 package tlscert
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
+	"github.com/kong/kong-istio-gateway/internal/dataplane/persistent"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
@@ -30,54 +34,190 @@ type pair struct {
 	alt    *tls.Certificate // of the other key type; nil without
 }
 
-// Set is the certificates of one configuration. It is immutable.
+// Set is the certificates of one configuration. It is immutable; the next
+// version shares with it what stays.
 type Set struct {
-	pairs map[entity.ID]*pair
-	names map[string]*pair // by SNI: lower case, without a final dot
+	pairs persistent.Map[entity.ID, *pair]
+	snis  persistent.Map[entity.ID, *entity.SNI]
+	// claims are the SNIs of a name, in order; names the pair of the first of
+	// them that has one. Both by lower-case name without a final dot.
+	claims persistent.Map[string, []claim]
+	names  persistent.Map[string, *pair]
+	users  persistent.Map[entity.ID, ids] // the SNIs of a certificate
+}
+
+// claim is one SNI with its place among those of the same name.
+type claim struct {
+	sni   *entity.SNI
+	order int
+}
+
+type ids = persistent.Map[entity.ID, struct{}]
+
+// Change is what changes from one Set to the next.
+type Change struct {
+	Certificates []*entity.Certificate // added or changed
+	SNIs         []*entity.SNI
+	Removed      []entity.Key
+	// Order is the place of an SNI among others with the same name, of which the
+	// first one has it; where that is equal, the smaller id is first. nil: 0 for
+	// all.
+	Order func(*entity.SNI) int
 }
 
 // NewSet parses the certificates. Those that prev holds unchanged are taken
 // from it; prev may be nil. Entities with problems are left out and reported.
 func NewSet(prev *Set, certs []*entity.Certificate, snis []*entity.SNI) (*Set, []Problem) {
-	s := &Set{pairs: make(map[entity.ID]*pair, len(certs)), names: make(map[string]*pair, len(snis))}
-	var problems []Problem
-	for _, c := range certs {
-		if p := prev.unchanged(c); p != nil {
-			s.pairs[c.ID] = p
-			continue
+	place := func(n *entity.SNI) int { return slices.Index(snis, n) }
+	next, _, problems := (&Set{}).with(&Change{Certificates: certs, SNIs: snis, Order: place}, prev)
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		at := func(p Problem) int {
+			return slices.IndexFunc(snis, func(n *entity.SNI) bool { return p.Kind == entity.KindSNI && p.ID == n.ID })
 		}
-		p, field, err := parse(c)
-		if err != nil {
-			problems = append(problems, Problem{entity.KindCertificate, c.ID, field, err})
-			continue
-		}
-		s.pairs[c.ID] = p
-	}
-	for _, n := range snis {
-		if err := s.addName(n); err != nil {
-			problems = append(problems, *err)
-		}
-	}
-	return s, problems
+		return cmp.Compare(at(a), at(b))
+	})
+	return next, problems
 }
 
-func (s *Set) addName(n *entity.SNI) *Problem {
-	if n.Certificate == nil || s.pairs[n.Certificate.ID] == nil {
-		return &Problem{entity.KindSNI, n.ID, "certificate", fmt.Errorf("the certificate of %q is missing or invalid", n.Name)}
+// With returns the set after a change. Its cost depends on what changes.
+// Problems are those of the entities that were looked at, which are more than
+// the changed ones: SNIs depend on certificates and on each other.
+func (s *Set) With(c *Change) (next *Set, looked []entity.Key, problems []Problem) {
+	return s.with(c, s)
+}
+
+func (s *Set) with(c *Change, parsed *Set) (*Set, []entity.Key, []Problem) {
+	e := setEdit{
+		pairs: s.pairs.Edit(), snis: s.snis.Edit(), claims: s.claims.Edit(), names: s.names.Edit(), users: s.users.Edit(),
+		touched: map[string]bool{},
 	}
+	for _, key := range c.Removed {
+		if key.Kind == entity.KindCertificate {
+			e.certificate(key.ID, nil)
+		} else {
+			e.sni(key.ID, claim{})
+		}
+	}
+	for _, cert := range c.Certificates {
+		p, field, err := parsed.unchanged(cert), "", error(nil)
+		if p == nil {
+			p, field, err = parse(cert)
+		}
+		if err != nil {
+			e.problems = append(e.problems, Problem{entity.KindCertificate, cert.ID, field, err})
+		}
+		e.certificate(cert.ID, p)
+		e.looked = append(e.looked, entity.KeyOf(cert))
+	}
+	for _, n := range c.SNIs {
+		order := 0
+		if c.Order != nil {
+			order = c.Order(n)
+		}
+		e.sni(n.ID, claim{n, order})
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.touched)) {
+		e.resolve(name)
+	}
+	return &Set{
+		pairs: e.pairs.Done(), snis: e.snis.Done(), claims: e.claims.Done(), names: e.names.Done(), users: e.users.Done(),
+	}, e.looked, e.problems
+}
+
+// setEdit is a Set that is being changed.
+type setEdit struct {
+	pairs    persistent.Edit[entity.ID, *pair]
+	snis     persistent.Edit[entity.ID, *entity.SNI]
+	claims   persistent.Edit[string, []claim]
+	names    persistent.Edit[string, *pair]
+	users    persistent.Edit[entity.ID, ids]
+	touched  map[string]bool // names to be looked at again
+	looked   []entity.Key
+	problems []Problem
+}
+
+// certificate sets or removes what a certificate was parsed to.
+func (e *setEdit) certificate(id entity.ID, p *pair) {
+	if p == nil {
+		e.pairs.Delete(id)
+	} else {
+		e.pairs.Put(id, p)
+	}
+	for sni := range e.users.At(id).All() {
+		e.touched[canonical(e.snis.At(sni).Name)] = true
+	}
+}
+
+// sni sets or removes a name.
+func (e *setEdit) sni(id entity.ID, now claim) {
+	if old := e.snis.At(id); old != nil {
+		e.claim(claim{sni: old}, false)
+		e.snis.Delete(id)
+	}
+	if now.sni != nil {
+		e.snis.Put(id, now.sni)
+		e.claim(now, true)
+	}
+}
+
+func (e *setEdit) claim(c claim, now bool) {
+	n := c.sni
 	name := canonical(n.Name)
-	if s.names[name] != nil {
-		return &Problem{entity.KindSNI, n.ID, "name", fmt.Errorf("%q is taken by another SNI", n.Name)}
+	e.touched[name] = true
+	claims := slices.DeleteFunc(slices.Clone(e.claims.At(name)), func(o claim) bool { return o.sni.ID == n.ID })
+	if now {
+		at, _ := slices.BinarySearchFunc(claims, c, func(a, b claim) int {
+			return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.sni.ID, b.sni.ID))
+		})
+		claims = slices.Insert(claims, at, c)
 	}
-	s.names[name] = s.pairs[n.Certificate.ID]
-	return nil
+	if len(claims) == 0 {
+		e.claims.Delete(name)
+	} else {
+		e.claims.Put(name, claims)
+	}
+	if n.Certificate == nil {
+		return
+	}
+	users := e.users.At(n.Certificate.ID).Without(n.ID)
+	if now {
+		users = users.With(n.ID, struct{}{})
+	}
+	if users.Len() == 0 {
+		e.users.Delete(n.Certificate.ID)
+	} else {
+		e.users.Put(n.Certificate.ID, users)
+	}
+}
+
+// resolve decides which of the SNIs that claim a name has it.
+func (e *setEdit) resolve(name string) {
+	e.names.Delete(name)
+	for _, c := range e.claims.At(name) {
+		n := c.sni
+		e.looked = append(e.looked, entity.KeyOf(n))
+		var p *pair
+		if n.Certificate != nil {
+			p = e.pairs.At(n.Certificate.ID)
+		}
+		switch {
+		case p == nil:
+			e.problems = append(e.problems, Problem{
+				entity.KindSNI, n.ID, "certificate", fmt.Errorf("the certificate of %q is missing or invalid", n.Name),
+			})
+		case e.names.At(name) != nil:
+			e.problems = append(e.problems, Problem{entity.KindSNI, n.ID, "name", fmt.Errorf("%q is taken by another SNI", n.Name)})
+		default:
+			e.names.Put(name, p)
+		}
+	}
 }
 
 func (s *Set) unchanged(c *entity.Certificate) *pair {
 	if s == nil {
 		return nil
 	}
-	p := s.pairs[c.ID]
+	p := s.pairs.At(c.ID)
 	if p == nil || p.source.Cert != c.Cert || p.source.Key != c.Key || p.source.CertAlt != c.CertAlt || p.source.KeyAlt != c.KeyAlt {
 		return nil
 	}
@@ -104,10 +244,10 @@ func parse(c *entity.Certificate) (p *pair, field string, err error) {
 // Certificate returns the certificate of an entity, for example to show it to
 // an upstream; nil if there is none.
 func (s *Set) Certificate(id entity.ID) *tls.Certificate {
-	if s == nil || s.pairs[id] == nil {
+	if s == nil || s.pairs.At(id) == nil {
 		return nil
 	}
-	return s.pairs[id].main
+	return s.pairs.At(id).main
 }
 
 // find returns the pair for a server name, nil for the default certificate.
@@ -116,7 +256,7 @@ func (s *Set) find(sni string) *pair {
 		return nil
 	}
 	name := strings.TrimSuffix(sni, ".")
-	if p := s.names[canonical(name)]; p != nil && name != "" {
+	if p := s.names.At(canonical(name)); p != nil && name != "" {
 		return p
 	}
 	// Kong compares names with regard to case. For exact names that is only an

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/dataplane/persistent"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
@@ -344,7 +345,7 @@ func BenchmarkGetCertificate(b *testing.B) {
 		b.Fatal(err)
 	}
 	p := &pair{main: s.defaults[0]}
-	s.Use(&Set{names: map[string]*pair{"*.a.test": p}})
+	s.Use(&Set{names: persistent.Map[string, *pair]{}.With("*.a.test", p)})
 	hello := &tls.ClientHelloInfo{ServerName: "x.a.test"}
 	b.ReportAllocs()
 	for b.Loop() {
