@@ -69,6 +69,14 @@ func (s *connections) count() (n int) {
 	return n
 }
 
+// working reports whether any connection is doing something else than waiting
+// for a request.
+func (s *connections) working() bool {
+	working := false
+	s.each(func(c *conn) { working = working || !c.waits() })
+	return working
+}
+
 // closeAll closes every connection, with the upstream connection that it uses,
 // and refuses new ones.
 func (s *connections) closeAll() {

@@ -81,9 +81,10 @@ type Engine struct {
 	accepting  sync.WaitGroup
 	serving    sync.WaitGroup
 	background sync.WaitGroup
-	// draining makes answers end their connection, closing says that what is
-	// left is cut off.
+	// draining makes answers end their connection, ending closes connections
+	// that wait for a request, closing says that what is left is cut off.
 	draining atomic.Bool
+	ending   atomic.Bool
 	closing  atomic.Bool
 
 	listenersMu sync.Mutex

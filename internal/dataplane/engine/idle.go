@@ -12,16 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// drainGrace is how long an idle connection is read once more before it is
-	// closed: a request may already be under way on it. A connection without
-	// a request so far gets longer, because it was opened to send one.
-	drainGrace      = 100 * time.Millisecond
-	drainGraceFresh = time.Second
-	// lastLook bounds reading what arrived just before an idle connection was
-	// to be closed.
-	lastLook = 5 * time.Second
-)
+// lastLook bounds reading what arrived just before an idle connection was to be
+// closed.
+const lastLook = 5 * time.Second
 
 // awaitFirst waits for the first bytes of a request. On plaintext connections
 // it holds no memory for them while it waits.
@@ -79,7 +72,7 @@ func (c *conn) beginIdle() {
 	defer c.idleMu.Unlock()
 	c.idle = true
 	switch {
-	case c.engine.draining.Load():
+	case c.engine.ending.Load():
 		c.limitIdle()
 	case c.fresh:
 		c.armRead(time.Now(), c.engine.settings.ClientHeaderTimeout)
@@ -92,41 +85,48 @@ func (c *conn) endIdle() {
 	c.idleMu.Lock()
 	defer c.idleMu.Unlock()
 	c.idle, c.fresh = false, false
-	if c.engine.draining.Load() {
+	if c.engine.ending.Load() {
 		// The drain may have set a deadline that armRead knows nothing of.
 		c.readDeadline = time.Time{}
 	}
 }
 
-// limitIdle lets a connection that waits for a request read once more and end.
-// The caller holds idleMu.
-func (c *conn) limitIdle() {
-	grace := drainGrace
-	if c.fresh {
-		grace = drainGraceFresh
-	}
-	_ = c.nc.SetReadDeadline(time.Now().Add(grace))
-}
-
-// closeSoon ends the connection if it waits for a request. Any goroutine may
+// waits reports whether the connection waits for a request. Any goroutine may
 // call it.
-func (c *conn) closeSoon() {
+func (c *conn) waits() bool {
 	c.idleMu.Lock()
 	defer c.idleMu.Unlock()
-	if c.idle {
-		c.limitIdle()
-	}
+	return c.idle
 }
 
 // peekFirst waits for the first byte of the connection and leaves it there.
 func (c *conn) peekFirst() (first byte, ok bool) {
+	first, err := c.peek()
+	if isTimeout(err) && c.hasInput() {
+		// It came while the wait was ending.
+		_ = c.socket.SetReadDeadline(time.Now().Add(lastLook))
+		first, err = c.peek()
+	}
+	return first, err == nil
+}
+
+func (c *conn) peek() (byte, error) {
 	var b [1]byte
+	var n int
+	var failed error
 	err := c.raw.Read(func(fd uintptr) bool {
-		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		ok = n == 1
-		return !errors.Is(err, unix.EAGAIN)
+		n, _, failed = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return !errors.Is(failed, unix.EAGAIN)
 	})
-	return b[0], ok && err == nil
+	switch {
+	case err != nil:
+		return 0, err
+	case failed != nil:
+		return 0, failed
+	case n == 0:
+		return 0, io.EOF
+	}
+	return b[0], nil
 }
 
 // hasInput reports whether bytes wait in the socket.

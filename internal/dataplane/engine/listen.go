@@ -72,6 +72,8 @@ func listen(ctx context.Context, address netip.AddrPort) (*net.TCPListener, erro
 	// Keep-alive probes are the clients' and the kernel's business: idle
 	// connections are closed by our own timeout.
 	config := net.ListenConfig{KeepAlive: -1}
+	// Multipath sockets take no filters, which stopHandshakes needs.
+	config.SetMultipathTCP(false)
 	l, err := config.Listen(ctx, "tcp", address.String())
 	if err != nil {
 		return nil, err

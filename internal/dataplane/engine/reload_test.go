@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,6 +52,26 @@ type load struct {
 	done    atomic.Int64
 	failed  atomic.Int64
 	ended   atomic.Int64 // dials refused because the gateway is gone
+	late    atomic.Int64 // requests sent after the time that a drain leaves
+}
+
+// A drain closes a connection without a request so long after it was opened,
+// or after the last request on it was sent, at the soonest.
+const (
+	drainGrace      = 250 * time.Millisecond
+	drainGraceFresh = time.Second
+)
+
+// lost reports a request that was not answered. The gateway owes an answer
+// unless the request came after the time that a drain leaves: on a busy machine
+// this process may be what was slow.
+func (l *load) lost(n int, quiet time.Duration, err error) {
+	if n == 0 && quiet >= drainGraceFresh || n > 0 && quiet >= drainGrace {
+		l.late.Add(1)
+		return
+	}
+	l.failed.Add(1)
+	l.t.Errorf("request %d on its connection, sent %v after what came before: %v", n, quiet, err)
 }
 
 func startLoad(t *testing.T, address string, workers int) *load {
@@ -68,6 +89,7 @@ func startLoad(t *testing.T, address string, workers int) *load {
 
 // connection uses one connection until it ends; false ends the worker.
 func (l *load) connection(address string) bool {
+	began := time.Now()
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		l.ended.Add(1)
@@ -86,16 +108,18 @@ func (l *load) connection(address string) bool {
 		if n%3 == 1 {
 			request = "POST /load HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
 		}
-		if _, err := io.WriteString(c, request); err != nil {
-			l.failed.Add(1)
-			l.t.Errorf("request %d on its connection: %v", n, err)
-			return false
+		previous := began
+		began = time.Now()
+		_, err := io.WriteString(c, request)
+		quiet := time.Since(previous)
+		if err != nil {
+			l.lost(n, quiet, err)
+			return true
 		}
 		a, err := http.ReadResponse(in, nil)
 		if err != nil {
-			l.failed.Add(1)
-			l.t.Errorf("answer to request %d on its connection: %v", n, err)
-			return false
+			l.lost(n, quiet, err)
+			return true
 		}
 		_, err = io.Copy(io.Discard, a.Body)
 		if err != nil || a.StatusCode != 200 {
@@ -202,6 +226,9 @@ func TestDrainUnderLoad(t *testing.T) {
 		if n := r.Connections(); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
+		if late := traffic.late.Load(); late > 0 {
+			t.Logf("%d requests came too late, as this machine is busy", late)
+		}
 	}
 }
 
@@ -221,6 +248,8 @@ func TestDrain(t *testing.T) {
 	until(t, "the slow request", func() bool { return busy.Load() == 1 })
 	idle := dialRig(t, r.plain).send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 	idle.answer("GET")
+	again := dialRig(t, r.plain).send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	again.answer("GET")
 	fresh, announced := dialRig(t, r.plain), dialRig(t, r.plain)
 	r.AnnounceDrain()
 	if a, _ := announced.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answer("GET"); !a.Close {
@@ -232,7 +261,22 @@ func TestDrain(t *testing.T) {
 	if a, _ := fresh.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answer("GET"); a.StatusCode != 200 || !a.Close {
 		t.Errorf("got %d, close %t", a.StatusCode, a.Close)
 	}
-	idle.ended()
+	// While a request is under way nobody has to hurry.
+	until(t, "the end of the listener", func() bool {
+		c, err := net.Dial("tcp", r.plain)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil
+	})
+	_ = idle.SetReadDeadline(time.Now().Add(2 * drainGrace))
+	if _, err := idle.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("an idle connection got %v while a request is under way", err)
+	}
+	_ = idle.SetReadDeadline(time.Now().Add(patience))
+	if a, _ := again.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answer("GET"); a.StatusCode != 200 || !a.Close {
+		t.Errorf("got %d, close %t", a.StatusCode, a.Close)
+	}
 	select {
 	case err := <-done:
 		t.Fatalf("drained while a request is under way: %v", err)
@@ -243,6 +287,7 @@ func TestDrain(t *testing.T) {
 		t.Errorf("got %d %q, close %t", a.StatusCode, body, a.Close)
 	}
 	_ = slow.Close()
+	idle.ended()
 	if err := <-done; err != nil {
 		t.Errorf("drain: %v", err)
 	}

@@ -8,20 +8,10 @@ import (
 	"fmt"
 	"net"
 	"time"
-
-	"github.com/kong/kong-istio-gateway/internal/dataplane/listener"
 )
 
-const (
-	// acceptPause is the wait after an accept that failed.
-	acceptPause = 20 * time.Millisecond
-	// acceptGrace is how long a listener that is to be closed still accepts:
-	// connections in the kernel's queue were promised service.
-	acceptGrace = 50 * time.Millisecond
-	// closeGrace is how long Drain waits for goroutines whose connections it
-	// cut: only a plugin that ignores its context takes longer.
-	closeGrace = 2 * time.Second
-)
+// acceptPause is the wait after an accept that failed.
+const acceptPause = 20 * time.Millisecond
 
 // Listen opens the sockets of specs and serves them until Drain. TLS listeners
 // take their certificates from the running configuration. It is called once.
@@ -108,66 +98,5 @@ func (e *Engine) sweep() {
 		case <-e.context.Done():
 			return
 		}
-	}
-}
-
-// AnnounceDrain makes answers close their connection while new ones are still
-// accepted: the time a load balancer needs to notice.
-func (e *Engine) AnnounceDrain() { e.draining.Store(true) }
-
-// Drain stops accepting, lets requests under way finish and closes idle
-// connections. It returns when all are closed or ctx ends; then what is left
-// is cut off, and the error is that of ctx. Answers sent from now on close
-// their connection. It is called once.
-func (e *Engine) Drain(ctx context.Context) error {
-	e.draining.Store(true)
-	e.conns.each((*conn).closeSoon)
-	e.stopAccepting()
-	e.http2.end()
-	done := make(chan struct{})
-	go func() {
-		e.serving.Wait()
-		close(done)
-	}()
-	var err error
-	select {
-	case <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	e.closing.Store(true)
-	e.shutdown()
-	e.conns.closeAll()
-	select {
-	case <-done:
-		e.background.Wait()
-		e.retiring.flush()
-	case <-time.After(closeGrace):
-		// Instances of plugins that hang are not closed: they are in use.
-		e.log.Error("requests do not end", "connections", e.Connections())
-	}
-	e.pools.Close()
-	return err
-}
-
-// stopAccepting empties the kernel's queues and closes the listeners.
-func (e *Engine) stopAccepting() {
-	e.listenersMu.Lock()
-	defer e.listenersMu.Unlock()
-	for _, l := range e.listeners {
-		listener.StopHandshakes(l)
-		_ = l.SetDeadline(time.Now().Add(acceptGrace))
-	}
-	e.accepting.Wait()
-	for i, l := range e.listeners {
-		for listener.Queued(l) {
-			_ = l.SetDeadline(time.Now().Add(time.Second))
-			socket, err := l.AcceptTCP()
-			if err != nil {
-				break
-			}
-			e.start(socket, &e.specs[i])
-		}
-		_ = l.Close()
 	}
 }

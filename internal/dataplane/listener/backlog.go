@@ -12,11 +12,11 @@ import (
 // listener, while those that are half-way are completed. Closing a listener
 // resets what waits in its queue, and a queue that still fills can never be
 // seen empty. A client whose request was ignored asks again, a second later,
-// and then finds nobody. Where the kernel has no such filters nothing changes.
-func StopHandshakes(l *net.TCPListener) {
+// and then finds nobody. It returns false where the kernel has no such filters.
+func StopHandshakes(l *net.TCPListener) bool {
 	raw, err := l.SyscallConn()
 	if err != nil {
-		return
+		return false
 	}
 	const (
 		flagsOffset = 13 // in the TCP header
@@ -29,10 +29,12 @@ func StopHandshakes(l *net.TCPListener) {
 		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
 		{Code: unix.BPF_RET | unix.BPF_K, K: keep},
 	}
-	_ = raw.Control(func(fd uintptr) {
-		_ = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
 			&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 	})
+	return err == nil && failed == nil
 }
 
 // Queued reports whether a connection waits to be accepted.

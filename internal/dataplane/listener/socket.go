@@ -14,6 +14,8 @@ import (
 // TCP opens the listener of a spec.
 func TCP(ctx context.Context, s Spec) (*net.TCPListener, error) {
 	config := net.ListenConfig{Control: s.control, KeepAlive: -1}
+	// Multipath sockets take no filters, which StopHandshakes needs.
+	config.SetMultipathTCP(false)
 	if s.KeepAlive.On {
 		config.KeepAlive, config.KeepAliveConfig = 0, s.KeepAlive.config()
 	}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/listener"
+)
+
+// deafClient is a TCP client that does not hear the answer to its request for a
+// connection until it is told to.
+type deafClient struct {
+	t    *testing.T
+	file *os.File
+}
+
+func dialDeaf(t *testing.T, address string) *deafClient {
+	t.Helper()
+	to := netip.MustParseAddrPort(address)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nothing := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing[0]}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); !errors.Is(err, unix.EINPROGRESS) {
+		t.Fatalf("connect: %v", err)
+	}
+	d := &deafClient{t: t, file: os.NewFile(uintptr(fd), "client")}
+	t.Cleanup(func() { _ = d.file.Close() })
+	return d
+}
+
+// hear lets the handshake end: the server repeats its half.
+func (d *deafClient) hear() *wire {
+	d.t.Helper()
+	if err := unix.SetsockoptInt(int(d.file.Fd()), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil {
+		d.t.Fatal(err)
+	}
+	fds := []unix.PollFd{{Fd: int32(d.file.Fd()), Events: unix.POLLOUT}}
+	if n, err := unix.Poll(fds, int(patience.Milliseconds())); n != 1 || err != nil {
+		d.t.Fatalf("the handshake does not end: %d, %v", n, err)
+	}
+	c, err := net.FileConn(d.file)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	_ = d.file.Close()
+	return wrap(d.t, c)
+}
+
+// A handshake that was half-way when the listener was to close is completed,
+// and its connection served: the client cannot know that it came last.
+func TestDrainCompletesHandshakes(t *testing.T) {
+	up := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
+	r := startRig(t, service(up.URL, ""), rigOptions{})
+	port := netip.MustParseAddrPort(r.plain).Port()
+	client := dialDeaf(t, r.plain)
+	until(t, "the handshake", func() bool { n, err := listener.HalfOpen(port); return err == nil && n == 1 })
+	done := make(chan error, 1)
+	go func() { done <- r.drain(patience) }()
+	until(t, "the drain", func() bool { return r.Draining() })
+	w := client.hear()
+	if a, body := w.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answer("GET"); a.StatusCode != 200 || body != "ok" || !a.Close {
+		t.Errorf("got %d %q, close %t", a.StatusCode, body, a.Close)
+	}
+	_ = w.Close()
+	if err := <-done; err != nil {
+		t.Errorf("drain: %v", err)
+	}
+}
+
+// A client that never ends its handshake does not hold up the drain.
+func TestDrainLeavesDeadHandshakes(t *testing.T) {
+	r := startRig(t, service("http://127.0.0.1:1", ""), rigOptions{})
+	port := netip.MustParseAddrPort(r.plain).Port()
+	for range 20 {
+		dialDeaf(t, r.plain)
+	}
+	until(t, "the handshakes", func() bool { n, err := listener.HalfOpen(port); return err == nil && n == 20 })
+	began := time.Now()
+	if err := r.drain(patience); err != nil {
+		t.Errorf("drain: %v", err)
+	}
+	if took := time.Since(began); took > patience/2 {
+		t.Errorf("the drain took %v", took)
+	}
+}
+
+// What ctx leaves is left to idle connections, too: a request that is on its
+// way when a long one uses up the drain is answered.
+func TestDrainLooksAtIdleConnectionsBeforeTheEnd(t *testing.T) {
+	hold := make(chan struct{})
+	up := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hold" {
+			<-hold
+		}
+	})
+	defer close(hold)
+	r := startRig(t, service(up.URL, ""), rigOptions{})
+	dialRig(t, r.plain).send("GET /hold HTTP/1.1\r\nHost: h\r\n\r\n")
+	idle := dialRig(t, r.plain).send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	idle.answer("GET")
+	done := make(chan error, 1)
+	go func() { done <- r.drain(2 * time.Second) }()
+	idle.ended()
+	select {
+	case err := <-done:
+		t.Errorf("the idle connection was closed with the rest, at the end: %v", err)
+	default:
+	}
+	if err := <-done; !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("drain: %v", err)
+	}
+}
