@@ -11,12 +11,10 @@ import (
 // errBodyTooLarge says that a body does not fit what its reader needs whole.
 var errBodyTooLarge = errors.New("engine: request body is larger than a plugin can take")
 
-var continueLine = []byte("HTTP/1.1 100 Continue\r\n\r\n")
-
 // readBody reads up to limit bytes of the request body into stash. With whole
 // set a longer body is an error; otherwise reading stops there.
 func (ex *exchange) readBody(limit int64, whole bool) error {
-	if whole && ex.conn.req.ContentLength > limit {
+	if whole && ex.req.ContentLength > limit {
 		return errBodyTooLarge
 	}
 	for !ex.readDone && int64(len(ex.stash)) < limit+1 {
@@ -38,7 +36,7 @@ func (ex *exchange) readBody(limit int64, whole bool) error {
 
 // noteBody shows the body to plugins once all of it is here.
 func (ex *exchange) noteBody() {
-	if x := ex.conn.x; ex.readDone && !x.BodyReplaced {
+	if x := ex.x; ex.readDone && !x.BodyReplaced {
 		x.RequestBody, x.BodyComplete = ex.stash, true
 	}
 }
@@ -48,28 +46,25 @@ func (ex *exchange) noteBody() {
 var errOverLimit = &http1.Error{Status: 413, Message: "Request size limit exceeded", Reason: "the body is over a plugin's limit"}
 
 func (ex *exchange) overLimit() bool {
-	limit := ex.conn.x.UpstreamRequest.BodyLimit
-	return limit > 0 && ex.decoder.Received() > limit
+	limit := ex.x.UpstreamRequest.BodyLimit
+	return limit > 0 && ex.received > limit
 }
 
-// takeArrived decodes what of the body was read together with the head. It
-// reads nothing from the client.
+// takeArrived takes what of the body was read together with the head. It reads
+// nothing from the client.
 func (ex *exchange) takeArrived() error {
-	c := ex.conn
-	for !ex.readDone && len(c.pending) > 0 {
-		data, n, done, err := ex.decoder.Decode(c.pending)
-		c.pending = c.pending[n:]
+	for !ex.readDone {
+		data, last, ok, err := ex.down.arrivedBody()
+		if err == nil && ok {
+			err = ex.took(data, last)
+		}
 		if err != nil {
 			return err
 		}
-		if ex.overLimit() {
-			return errOverLimit
-		}
-		ex.stash = append(ex.stash, data...)
-		ex.readDone = done
-		if n == 0 {
+		if !ok {
 			break
 		}
+		ex.stash = append(ex.stash, data...)
 	}
 	ex.noteBody()
 	return nil
@@ -78,56 +73,36 @@ func (ex *exchange) takeArrived() error {
 // nextBody returns the next piece of the request body, a view that the next
 // call invalidates. readDone is set with the last piece.
 func (ex *exchange) nextBody() ([]byte, error) {
-	c := ex.conn
-	for {
-		data, n, done, err := ex.decoder.Decode(c.pending)
-		c.pending = c.pending[n:]
-		if err != nil {
-			return nil, err
-		}
-		if ex.overLimit() {
-			return nil, errOverLimit
-		}
-		ex.readDone = done
-		if len(data) > 0 || done {
-			return data, nil
-		}
-		if n > 0 {
-			continue
-		}
-		if err := ex.sendContinue(); err != nil {
-			return nil, err
-		}
-		if err := c.fillBody(); err != nil {
-			return nil, err
-		}
+	data, last, err := ex.down.readBody()
+	if err == nil {
+		err = ex.took(data, last)
 	}
+	return data, err
 }
 
-// sendContinue tells a client that waits for it to send its body.
-func (ex *exchange) sendContinue() error {
-	c := ex.conn
-	if !c.req.ExpectContinue {
-		return nil
+// took notes a piece of the request body.
+func (ex *exchange) took(data []byte, last bool) error {
+	ex.received += int64(len(data))
+	if ex.overLimit() {
+		return errOverLimit
 	}
-	c.req.ExpectContinue = false
-	c.out = append(c.out, continueLine...)
-	return c.flush()
+	ex.readDone = last
+	return nil
 }
 
 // upstreamFraming decides how the body goes upstream: with a length when all
 // of it is in memory or the client said how long it is.
 func (ex *exchange) upstreamFraming() (http1.Framing, int64) {
-	x := ex.conn.x
+	x := ex.x
 	switch {
 	case x.BodyReplaced:
 		return http1.BodyLength, int64(len(x.RequestBody))
-	case ex.conn.req.Framing == http1.BodyNone:
+	case ex.req.Framing == http1.BodyNone:
 		return http1.BodyNone, -1
 	case ex.readDone:
 		return http1.BodyLength, int64(len(ex.stash))
-	case ex.conn.req.Framing == http1.BodyLength:
-		return http1.BodyLength, ex.conn.req.ContentLength
+	case ex.req.Framing == http1.BodyLength:
+		return http1.BodyLength, ex.req.ContentLength
 	}
 	return http1.BodyChunked, -1
 }

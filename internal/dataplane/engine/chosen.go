@@ -69,7 +69,7 @@ func (c *chosenHosts) close() {
 // chosenTarget is the target of a request that a plugin directed elsewhere. A
 // host that is the name of an upstream entity is balanced over its targets.
 func (ex *exchange) chosenTarget(u *plugin.Upstream, s *service) *target {
-	e := ex.conn.engine
+	e := ex.engine
 	t := &target{
 		engine: e, scheme: u.Scheme, pools: &poolCache{}, retries: defaultRetries,
 		connectTimeout: defaultTimeout, writeTimeout: defaultTimeout, readTimeout: defaultTimeout,

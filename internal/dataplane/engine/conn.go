@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
-	"github.com/kong/kong-istio-gateway/internal/dataplane/upstream"
 )
 
 const (
@@ -29,20 +27,18 @@ const (
 	writeKeep = 4 << 10
 )
 
-// conn is a client connection that speaks HTTP/1. One goroutine serves it;
-// what others touch is marked.
+// conn is a client connection. While it speaks HTTP/1 it is the downstream of
+// one exchange after another, and one goroutine serves it. What others touch is
+// marked.
 type conn struct {
-	engine *Engine
+	handle // any goroutine
+	clientFacts
 	spec   *ListenSpec
 	socket *net.TCPConn          // any goroutine may close it
 	raw    syscall.RawConn       // of socket
 	arrive func(fd uintptr) bool // take, bound once
 	taken  error                 // of take
 	nc     net.Conn              // socket, or TLS over it
-	tls    *tls.ConnectionState
-	sni    string
-	peer   netip.AddrPort
-	local  netip.AddrPort
 	limits *http1.Limits
 	// plain is set when a client speaks plain HTTP to a TLS listener.
 	plain bool
@@ -62,20 +58,12 @@ type conn struct {
 
 	// Below is what other goroutines touch.
 
-	life *pipeline.Lifetime
-	// using is the snapshot of the exchange under way, nil between exchanges;
-	// tunnelling the instances whose log phase a tunnel still owes.
-	using      atomic.Pointer[snapshot]
-	tunnelling atomic.Pointer[[]*pipeline.Instance]
-	// up is the upstream connection in use. Who ends the exchange from outside
-	// takes it out and closes it; the exchange takes it out before it gives the
-	// connection back.
-	up atomic.Pointer[upstream.Conn]
 	// waiting is the number of the request for which nothing is read from the
 	// client, 0 otherwise; watched is the watcher's own note of it.
-	waiting  atomic.Uint64
-	watched  uint64
-	departed atomic.Bool
+	waiting atomic.Uint64
+	watched uint64
+	// stopped is set while an upload that reads the client is to end.
+	stopped atomic.Bool
 
 	idleMu sync.Mutex
 	idle   bool // waits for a request's first byte
@@ -88,19 +76,18 @@ func newConn(e *Engine, spec *ListenSpec, socket *net.TCPConn) (*conn, error) {
 		return nil, err
 	}
 	c := &conn{
-		engine: e,
 		spec:   spec,
 		socket: socket,
 		raw:    raw,
 		nc:     socket,
-		peer:   addrPort(socket.RemoteAddr()),
-		local:  addrPort(socket.LocalAddr()),
 		limits: &e.limits,
-		life:   pipeline.NewLifetime(e.context),
 		fresh:  true,
 	}
+	c.handle.engine, c.handle.life = e, pipeline.NewLifetime(e.context)
+	c.clientFacts = clientFacts{peer: addrPort(socket.RemoteAddr()), local: addrPort(socket.LocalAddr())}
+	c.trusted = e.settings.trusted(c.peer.Addr())
 	c.arrive = c.take
-	if spec.Mesh || e.settings.trusted(c.peer.Addr()) {
+	if spec.Mesh || c.trusted {
 		c.limits = &e.trustedLimits
 	}
 	return c, nil
@@ -141,18 +128,11 @@ func (c *conn) finish() {
 			c.work = nil
 		}
 	}
-	if up := c.up.Swap(nil); up != nil {
-		up.Abort()
-	}
 	if c.work != nil {
 		c.ex.uploading.stop()
 	}
 	_ = c.nc.Close()
-	c.life.End()
-	c.tunnelling.Store(nil)
-	if s := c.using.Load(); s != nil {
-		c.let(s)
-	}
+	c.drop()
 	c.rest()
 	c.engine.conns.remove(c)
 }
@@ -166,11 +146,13 @@ func (c *conn) next() bool {
 	c.requests++
 	if failure == nil {
 		c.pending = c.buf[headLength:c.filled]
-		c.keep = c.req.KeepAlive && c.requests < c.engine.settings.KeepaliveRequests && !c.engine.draining.Load()
+		c.keep = c.ex.req.KeepAlive && c.requests < c.engine.settings.KeepaliveRequests && !c.engine.draining.Load()
 	} else {
 		c.pending, c.keep = nil, false
 	}
-	c.ex.begin(c.started)
+	c.sentBytes = 0
+	c.decoder.ResetRequest(&c.ex.req, c.limits)
+	c.ex.begin(c.started, int64(c.filled-len(c.pending)))
 	switch {
 	case failure != nil:
 		c.ex.refuse(failure)
@@ -181,6 +163,10 @@ func (c *conn) next() bool {
 		c.ex.run()
 	}
 	c.ex.end()
+	c.waiting.Store(0)
+	if !c.ex.readDone {
+		c.keep = false
+	}
 	if !c.keep {
 		c.linger()
 		return false
@@ -202,9 +188,9 @@ func (c *conn) readHead() (n int, err error) {
 		return 0, errGone
 	}
 	c.started = time.Now()
-	c.req.Reset()
+	c.ex.req.Reset()
 	for armed := false; ; {
-		n, err = http1.ParseRequest(c.buf[:c.filled], c.limits, &c.req)
+		n, err = http1.ParseRequest(c.buf[:c.filled], c.limits, &c.ex.req)
 		if !errors.Is(err, http1.ErrNeedMore) {
 			return n, err
 		}
@@ -249,7 +235,7 @@ func (c *conn) carryOver() {
 	if cap(c.out) > writeKeep {
 		c.out = nil
 	}
-	c.arena.Reset()
+	c.ex.arena.Reset()
 }
 
 func (c *conn) dropBodyBuffer() {
@@ -257,41 +243,4 @@ func (c *conn) dropBodyBuffer() {
 		putBodyBuffer(c.bodyBuf)
 		c.bodyBuf = nil
 	}
-}
-
-// fillBody reads more body bytes into pending.
-func (c *conn) fillBody() error {
-	if c.bodyBuf == nil {
-		c.bodyBuf = getBodyBuffer()
-	}
-	c.armRead(time.Now(), c.engine.settings.ClientBodyTimeout)
-	if u := c.ex.uploading; u != nil && u.stopping.Load() {
-		return errStopped
-	}
-	n, err := c.nc.Read(c.bodyBuf)
-	c.pending = c.bodyBuf[:n]
-	if n > 0 {
-		return nil
-	}
-	return err
-}
-
-// flush writes what was appended to out.
-func (c *conn) flush() error {
-	if len(c.out) == 0 {
-		return nil
-	}
-	err := c.write(c.out)
-	c.out = c.out[:0]
-	return err
-}
-
-func (c *conn) write(b []byte) error {
-	c.armWrite(time.Now(), c.engine.settings.SendTimeout)
-	n, err := c.nc.Write(b)
-	c.x.Answer.Size += int64(n)
-	if err != nil {
-		c.departed.Store(true)
-	}
-	return err
 }

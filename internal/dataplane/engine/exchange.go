@@ -14,13 +14,26 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/router"
-	"github.com/kong/kong-istio-gateway/internal/dataplane/upstream"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 )
 
-// exchange is the state of one request on a connection. It is reused.
+// exchange is the state of one request and its answer, whatever protocol client
+// and upstream speak. It is reused.
 type exchange struct {
-	conn     *conn
+	*handle // nil while the exchange serves no client
+	client  *clientFacts
+	down    downstream
+	// http2 says that the client speaks HTTP/2.
+	http2 bool
+
+	// req is the request, filled in by who owns the exchange before run. Requests
+	// of HTTP/2 have Minor 1.
+	req      http1.Request
+	headSize int64 // bytes of the request's head
+	arena    http1.Arena
+	header   headerView
+	x        *pipeline.Exchange
+
 	snapshot *snapshot
 	match    router.Result
 	route    *router.Route
@@ -28,21 +41,19 @@ type exchange struct {
 	input    router.Input
 	id       [32]byte
 
-	// body of the request; while an upload runs, it owns decoder and readDone
-	decoder  http1.Decoder
+	// body of the request; while an upload runs, it owns received and readDone
 	readDone bool   // the request body was read to its end
+	received int64  // bytes of the request body that were read
 	stash    []byte // request body bytes held in memory
 	path     []byte // normalised path
 	upPath   []byte // path sent upstream
 
 	// answer
 	resp         http1.Response
-	respDecoder  http1.Decoder
 	local        http1.Header // header of answers made here
 	answerHeader headerView
 	head         http1.Header // header sent upstream
-	headBytes    []byte
-	whole        []byte // buffered answer body, or the body of an answer made here
+	whole        []byte       // buffered answer body, or the body of an answer made here
 	wholeLimit   int64
 	sentFraming  http1.Framing
 	sentLeft     int64 // bytes still due in an answer with a length
@@ -50,22 +61,55 @@ type exchange struct {
 	tried        bool  // the upstream phase was reached
 	broken       bool  // the answer could not be completed
 	ownDate      bool  // the answer's Date is ours
-	upConn       *upstream.Conn
-	upBuf        []byte // upConn's buffer; the answer's header lives in it
-	uploading    *upload
-	asked        []*balancer.Peer // peers that were tried
-	hash         string           // key of consistent hashing, once hashed
-	hashed       bool
-	hashCookie   *balancer.Cookie
 
-	// What pump calls, bound once per connection.
+	// up is the stream of the last try, nil before the first one; upOpen says
+	// that it was neither released nor closed.
+	up         upstreamStream
+	upOpen     bool
+	http1      http1Upstream
+	uploading  *upload
+	asked      []*balancer.Peer // peers that were tried
+	hash       string           // key of consistent hashing, once hashed
+	hashed     bool
+	hashCookie *balancer.Cookie
+
+	// The heads that the two sides are given; here, since they would escape.
+	sentRequest http1.RequestHead
+	sentAnswer  http1.ResponseHead
+
+	// What pump calls, bound once.
 	emitStream, emitWhole func(data []byte, last, more bool) error
 }
 
-// begin starts an exchange at the time of its first byte.
-func (ex *exchange) begin(now time.Time) {
-	c, x := ex.conn, ex.conn.x
-	ex.snapshot = c.hold()
+// init connects the parts of a new exchange to each other.
+func (ex *exchange) init() {
+	ex.x = pipeline.NewExchange(nil)
+	ex.header = headerView{list: &ex.req.Header, arena: &ex.arena}
+	ex.x.RequestHeader = &ex.header
+	ex.x.MatchCaptures = ex.captures
+	ex.answerHeader = headerView{arena: &ex.arena}
+	ex.emitStream, ex.emitWhole = ex.streamPiece, ex.wholePiece
+}
+
+// bind makes the exchange one of a client. The handle is that of this exchange
+// alone; it stays with the client, because others look at it at any time.
+func (ex *exchange) bind(h *handle, client *clientFacts, down downstream) {
+	ex.handle, ex.client, ex.down = h, client, down
+	ex.x.Belong(h.life)
+}
+
+// unbind ends bind, between two requests.
+func (ex *exchange) unbind() {
+	ex.handle, ex.client, ex.down, ex.http2 = nil, nil, nil, false
+	ex.x.Belong(nil)
+}
+
+// begin starts an exchange at the time of its first byte. headSize is how many
+// bytes its head had.
+func (ex *exchange) begin(now time.Time, headSize int64) {
+	x := ex.x
+	ex.snapshot = ex.hold()
+	ex.headSize, ex.received = headSize, 0
 	newRequestID(&ex.id)
 	x.RequestID = view(ex.id[:])
 	x.Times.Start = now
@@ -79,17 +123,16 @@ func (ex *exchange) begin(now time.Time) {
 	ex.stash, ex.whole = ex.stash[:0], ex.whole[:0]
 	ex.local.Reset()
 	ex.resp.Reset()
-	ex.decoder.ResetRequest(&c.req, c.limits)
 }
 
 // run takes a parsed request to its answer.
 func (ex *exchange) run() {
-	c, x := ex.conn, ex.conn.x
-	ex.readDone = c.req.Framing == http1.BodyNone || c.req.ContentLength == 0
+	x := ex.x
+	ex.readDone = ex.req.Framing == http1.BodyNone || ex.req.ContentLength == 0
 	ex.describe()
 	ex.awaitDeparture()
 	unrouted := ex.snapshot.plans.Unrouted()
-	c.engine.fault(x.Rewrite(unrouted), x)
+	ex.engine.fault(x.Rewrite(unrouted), x)
 	if x.Exited() {
 		x.Collect(unrouted)
 		ex.answerExit()
@@ -113,11 +156,11 @@ func (ex *exchange) run() {
 		}
 		ex.awaitDeparture()
 	}
-	c.engine.fault(x.Access(plan), x)
+	ex.engine.fault(x.Access(plan), x)
 	switch {
 	case x.Exited():
 		ex.answerExit()
-	case c.departed.Load():
+	case ex.departed.Load():
 		ex.abandon()
 	case ex.service == nil && x.UpstreamRequest.Host == "":
 		ex.answerError(503, "no Service found with those values")
@@ -130,20 +173,20 @@ func (ex *exchange) run() {
 // read.
 func (ex *exchange) awaitDeparture() {
 	if ex.readDone {
-		ex.conn.waiting.Store(uint64(ex.conn.requests))
+		ex.down.awaitDeparture()
 	}
 }
 
 // context ends when the client leaves or the engine does. It costs nothing where
 // nobody waits.
-func (ex *exchange) context() context.Context { return ex.conn.life.Lazy() }
+func (ex *exchange) context() context.Context { return ex.life.Lazy() }
 
 // describe fills in what plugins and the router may ask about the request.
 func (ex *exchange) describe() {
-	c, x := ex.conn, ex.conn.x
-	r := &c.req
+	x, client := ex.x, ex.client
+	r := &ex.req
 	scheme := "http"
-	if c.tls != nil {
+	if client.tls != nil {
 		scheme = "https"
 	}
 	if r.Form == http1.FormAbsolute {
@@ -154,10 +197,13 @@ func (ex *exchange) describe() {
 	x.RequestFacts = plugin.Request{
 		Method: view(r.Method), Scheme: scheme, Authority: view(r.Host), Host: host,
 		Target: view(r.Target), Path: view(r.Path), Query: view(r.Query), HasQuery: r.HasQuery,
-		Major: c.major(), Minor: c.minor(r.Minor), Size: int64(c.filled - len(c.pending)),
+		Major: 1, Minor: int(r.Minor), Size: ex.headSize,
 	}
-	x.ClientFacts = plugin.Client{Peer: c.peer, Local: c.local, TLS: c.tls, Trusted: c.engine.settings.trusted(c.peer.Addr())}
-	c.engine.settings.resolveClient(&x.ClientFacts, &r.Header, scheme, host)
+	if ex.http2 {
+		x.RequestFacts.Major, x.RequestFacts.Minor = 2, 0
+	}
+	x.ClientFacts = plugin.Client{Peer: client.peer, Local: client.local, TLS: client.tls, Trusted: client.trusted}
+	ex.engine.settings.resolveClient(&x.ClientFacts, &r.Header, scheme, host)
 	x.BodyComplete = ex.readDone
 
 	path := r.Path
@@ -171,15 +217,15 @@ func (ex *exchange) describe() {
 	}
 	ex.input = router.Input{
 		Host: routed, Port: port, Method: x.RequestFacts.Method, Path: view(path),
-		TLS: c.tls != nil, SNI: c.sni, Headers: &c.header,
+		TLS: client.tls != nil, SNI: client.sni, Headers: &ex.header,
 	}
 }
 
 // lowerAuthority makes the host of an absolute target lower-case, as nginx
 // does; a Host field is passed on as it is.
 func (ex *exchange) lowerAuthority() {
-	r := &ex.conn.req
-	lower := ex.conn.arena.Copy(r.Host)
+	r := &ex.req
+	lower := ex.arena.Copy(r.Host)
 	for i, b := range lower {
 		if b >= 'A' && b <= 'Z' {
 			lower[i] = b + 'a' - 'A'
@@ -190,7 +236,7 @@ func (ex *exchange) lowerAuthority() {
 }
 
 func (ex *exchange) findRoute() bool {
-	x := ex.conn.x
+	x := ex.x
 	match, ok := ex.snapshot.router.Match(&ex.input)
 	if !ok {
 		return false
@@ -198,7 +244,7 @@ func (ex *exchange) findRoute() bool {
 	ex.match, ex.route = match, match.Route
 	ex.service = ex.route.Data.(*routed).service
 	x.MatchedRoute, x.MatchedService = ex.route.Entity, ex.route.Service
-	r := &ex.conn.req
+	r := &ex.req
 	x.UpstreamRequest = plugin.Upstream{Method: x.RequestFacts.Method, Query: view(r.Query), HasQuery: r.HasQuery}
 	if ex.service != nil {
 		x.UpstreamRequest.Scheme, x.UpstreamRequest.Host, x.UpstreamRequest.Port = ex.service.scheme, ex.service.host, ex.service.port
@@ -226,7 +272,7 @@ func (ex *exchange) captures() []plugin.Capture {
 
 // refusedProtocol answers requests whose protocol the route does not take.
 func (ex *exchange) refusedProtocol(plan *pipeline.Plan) bool {
-	c, x := ex.conn, ex.conn.x
+	x := ex.x
 	if !ex.route.HTTPSRequired() || x.ClientFacts.ForwardedScheme == "https" {
 		return false
 	}
@@ -237,7 +283,7 @@ func (ex *exchange) refusedProtocol(plan *pipeline.Plan) bool {
 		ex.answerError(426, "Please use HTTPS protocol")
 		return true
 	}
-	location := c.arena.Join(http1.View("https://"), http1.View(x.ClientFacts.ForwardedHost), requestURI(&c.req))
+	location := ex.arena.Join(http1.View("https://"), http1.View(x.ClientFacts.ForwardedHost), requestURI(&ex.req))
 	ex.local.AddID(http1.HeaderLocation, location)
 	ex.answer(status, nil, plugin.SourceError)
 	return true
@@ -257,13 +303,13 @@ func requestURI(r *http1.Request) []byte {
 
 // refuse answers a request that could not be parsed.
 func (ex *exchange) refuse(err error) {
-	c, x := ex.conn, ex.conn.x
+	x, client := ex.x, ex.client
 	ex.readDone = false
 	x.RequestFacts = plugin.Request{
-		Method: view(c.req.Method), Scheme: "http", Target: view(c.req.Target),
-		Major: 1, Minor: 1, Size: int64(c.filled),
+		Method: view(ex.req.Method), Scheme: "http", Target: view(ex.req.Target),
+		Major: 1, Minor: 1, Size: ex.headSize,
 	}
-	x.ClientFacts = plugin.Client{Peer: c.peer, Local: c.local, IP: c.peer.Addr(), Port: c.peer.Port(), TLS: c.tls, ForwardedScheme: "http"}
+	x.ClientFacts = plugin.Client{Peer: client.peer, Local: client.local, IP: client.peer.Addr(), Port: client.peer.Port(), TLS: client.tls, ForwardedScheme: "http"}
 	x.Collect(ex.snapshot.plans.Unrouted())
 	var bad *http1.Error
 	if !errors.As(err, &bad) {
@@ -274,7 +320,7 @@ func (ex *exchange) refuse(err error) {
 
 // refuseBody answers a request whose body could not be taken.
 func (ex *exchange) refuseBody(err error) {
-	ex.conn.keep = false
+	ex.down.closeAfter()
 	var bad *http1.Error
 	switch {
 	case errors.As(err, &bad):
@@ -284,7 +330,7 @@ func (ex *exchange) refuseBody(err error) {
 	case isTimeout(err):
 		ex.answerProxyError(408, errorpage.Message(408))
 	default:
-		ex.conn.departed.Store(true)
+		ex.departed.Store(true)
 		ex.abandon()
 	}
 }
@@ -294,38 +340,40 @@ const statusClientGone = 499
 
 // abandon ends an exchange whose client left: nobody waits for an answer.
 func (ex *exchange) abandon() {
-	c := ex.conn
-	c.keep = false
-	ex.broken = true
-	c.x.Answer.Status, c.x.Answer.Source = statusClientGone, plugin.SourceError
+	ex.breakOff()
+	ex.x.Answer.Status, ex.x.Answer.Source = statusClientGone, plugin.SourceError
 	ex.answerHeader.list = &ex.local
-	c.x.Answer.Header = &ex.answerHeader
+	ex.x.Answer.Header = &ex.answerHeader
+}
+
+// breakOff notes that the answer is not complete: only the end of the
+// connection, or of the stream, tells the client.
+func (ex *exchange) breakOff() {
+	ex.broken = true
+	ex.down.closeAfter()
 }
 
 // end runs the log phase and lets go of what the exchange held.
 func (ex *exchange) end() {
-	c, x := ex.conn, ex.conn.x
+	x := ex.x
 	x.Times.End = time.Now()
 	ex.uploading.stop()
-	c.waiting.Store(0)
-	x.RequestFacts.Size += ex.decoder.Received()
-	if !ex.readDone {
-		c.keep = false
+	x.RequestFacts.Size += ex.received
+	x.Answer.Size += ex.down.sent()
+	ex.engine.fault(x.Log(), x)
+	ex.engine.stats.observe(x)
+	ex.engine.accessLog.write(x)
+	if ex.up != nil {
+		ex.up.recycle()
+		ex.up = nil
 	}
-	c.engine.fault(x.Log(), x)
-	c.engine.stats.observe(x)
-	c.engine.accessLog.write(x)
-	if ex.upBuf != nil {
-		putUpstreamBuffer(ex.upBuf)
-		ex.upBuf = nil
-	}
-	c.life.End()
-	c.x = x.Release()
+	ex.life.End()
+	ex.x = x.Release()
 	if ex.snapshot != nil {
-		c.let(ex.snapshot)
+		ex.let(ex.snapshot)
 		ex.snapshot = nil
 	} else {
-		c.letInstances()
+		ex.letInstances()
 	}
 }
 

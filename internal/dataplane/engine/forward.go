@@ -5,7 +5,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -21,7 +20,7 @@ import (
 // proxy sends the request upstream, trying again where Kong does, and passes
 // the answer on.
 func (ex *exchange) proxy() {
-	x := ex.conn.x
+	x := ex.x
 	if x.UpstreamRequest.Proxy != nil {
 		ex.answerError(500, errorpage.Message(500))
 		return
@@ -52,7 +51,7 @@ func (ex *exchange) proxy() {
 		t.balancer.Done(peer, 0)
 		stale := result.stale && result.retry
 		switch {
-		case ex.conn.over():
+		case ex.over():
 			ex.abandon()
 			return
 		case result.client:
@@ -82,12 +81,12 @@ func (ex *exchange) proxy() {
 // readAhead reads what of the body must be known before an upstream connection
 // is opened. Without request_buffering that is what arrived with the head.
 func (ex *exchange) readAhead() error {
-	if ex.readDone || ex.conn.x.BodyReplaced {
+	if ex.readDone || ex.x.BodyReplaced {
 		return nil
 	}
 	var err error
 	if ex.route == nil || ex.route.RequestBuffering {
-		err = ex.readBody(int64(ex.conn.engine.settings.ClientBodyBufferSize), false)
+		err = ex.readBody(int64(ex.engine.settings.ClientBodyBufferSize), false)
 	} else {
 		err = ex.takeArrived()
 	}
@@ -136,7 +135,7 @@ func (ex *exchange) hashKey(t *target) string {
 
 // try sends the request to one peer and reads the head of its answer.
 func (ex *exchange) try(t *target, p *balancer.Peer, now time.Time) attempt {
-	x := ex.conn.x
+	x := ex.x
 	x.Times.Sent = now
 	x.Attempts = append(x.Attempts, plugin.Try{Address: p.Addr, Started: now, Latency: now.Sub(x.Times.AccessDone)})
 	record := &x.Attempts[len(x.Attempts)-1]
@@ -146,9 +145,9 @@ func (ex *exchange) try(t *target, p *balancer.Peer, now time.Time) attempt {
 		record.Failure = "failed"
 		return attempt{err: err, timeout: isTimeout(err), retry: true}
 	}
-	record.Reused = ex.upConn.Reused()
-	if err = ex.send(t, host, now); err == nil {
-		err = ex.readAnswerHead(t, now)
+	record.Reused = ex.up.reused()
+	if err = ex.send(host, now); err == nil {
+		err = ex.readAnswerHead(now)
 	}
 	if err == nil {
 		record.Status = ex.resp.Status
@@ -162,10 +161,9 @@ func (ex *exchange) try(t *target, p *balancer.Peer, now time.Time) attempt {
 
 // connect takes an idle connection or opens one, and returns the time.
 func (ex *exchange) connect(t *target, pool *upstream.Pool, now time.Time) (time.Time, error) {
-	c := ex.conn
 	conn := pool.Reuse(now)
 	if conn == nil {
-		ctx, cancel := context.WithTimeout(ex.conn.life.Context(), t.connectTimeout)
+		ctx, cancel := context.WithTimeout(ex.life.Context(), t.connectTimeout)
 		opened, err := pool.Open(ctx)
 		cancel()
 		if err != nil {
@@ -173,18 +171,20 @@ func (ex *exchange) connect(t *target, pool *upstream.Pool, now time.Time) (time
 		}
 		conn, now = opened, time.Now()
 	}
-	if ex.upBuf == nil {
-		ex.upBuf = getUpstreamBuffer()
-	}
-	conn.Use(ex.upBuf)
-	ex.upConn = conn
-	c.up.Store(conn)
-	if c.over() {
-		// Who ended the exchange may have looked before the connection was there.
+	ex.http1.use(conn, &ex.engine.answerLimits, t)
+	return now, ex.useUpstream(&ex.http1)
+}
+
+// useUpstream makes up the stream of the try under way.
+func (ex *exchange) useUpstream(up upstreamStream) error {
+	ex.up, ex.upOpen = up, true
+	ex.handle.up.Store(up.aborter())
+	if ex.over() {
+		// Who ended the exchange may have looked before the stream was there.
 		ex.dropUpstream()
-		return now, context.Canceled
+		return context.Canceled
 	}
-	return now, nil
+	return nil
 }
 
 // failedTry tells what may follow an error after the connection was made.
@@ -207,7 +207,7 @@ func (ex *exchange) failedTry(err error, reused bool) attempt {
 		// A plugin made a request that cannot be written.
 		return result
 	}
-	result.stale = reused && !result.timeout && !ex.upConn.Received()
+	result.stale = reused && !result.timeout && !ex.up.received()
 	result.retry = ex.replayable()
 	return result
 }
@@ -219,50 +219,30 @@ func (ex *exchange) replayable() bool {
 	if ex.uploading != nil {
 		return false
 	}
-	switch ex.conn.x.UpstreamRequest.Method {
+	switch ex.x.UpstreamRequest.Method {
 	case http.MethodPost, "LOCK", http.MethodPatch:
 		return false
 	}
 	return true
 }
 
-// send writes the request. What of the body was not read ahead is left to an
+// send sends the request. What of the body was not read ahead is left to an
 // upload.
-func (ex *exchange) send(t *target, host []byte, now time.Time) error {
-	x, conn := ex.conn.x, ex.upConn
+func (ex *exchange) send(host []byte, now time.Time) error {
+	x := ex.x
 	framing, length := ex.upstreamFraming()
-	if err := ex.appendHead(host, framing, length); err != nil {
-		return err
-	}
 	first := x.RequestBody
 	if !x.BodyReplaced {
 		first = ex.stash
 	}
 	streaming := !x.BodyReplaced && !ex.readDone
-	switch {
-	case streaming && framing == http1.BodyChunked:
-		ex.headBytes = http1.AppendChunk(ex.headBytes, first)
-		first = nil
-	case len(first) <= bodyBuffer:
-		ex.headBytes = append(ex.headBytes, first...)
-		first = nil
-	}
-	conn.ArmWrite(now, t.writeTimeout)
-	if _, err := conn.Write(ex.headBytes); err != nil {
+	if err := ex.sendRequestHead(host, framing, length, first, streaming, now); err != nil || !streaming {
 		return err
 	}
-	if len(first) > 0 {
-		if _, err := conn.Write(first); err != nil {
-			return err
-		}
-	}
-	if !streaming {
-		return nil
-	}
-	if err := ex.sendContinue(); err != nil {
+	if err := ex.down.sendContinue(); err != nil {
 		return err
 	}
-	ex.startUpload(t, framing == http1.BodyChunked)
+	ex.startUpload()
 	return nil
 }
 
@@ -270,35 +250,17 @@ func (ex *exchange) send(t *target, host []byte, now time.Time) error {
 const maxInterim = 32
 
 // readAnswerHead reads the head of the final answer and passes interim ones on.
-func (ex *exchange) readAnswerHead(t *target, now time.Time) error {
-	c, conn := ex.conn, ex.upConn
-	method := http1.LookupMethod(http1.View(c.x.UpstreamRequest.Method))
-	ex.resp.Reset()
-	for interim := 0; ; {
-		n, err := http1.ParseResponse(conn.Buffered(), &c.engine.answerLimits, method, &ex.resp)
-		switch {
-		case err == nil && ex.resp.Interim():
-			if interim++; interim > maxInterim {
-				return errTooManyInterim
-			}
-			if err := ex.passInterim(); err != nil {
-				return err
-			}
-			conn.Consume(n)
-			ex.resp.Reset()
-			continue
-		case err == nil:
-			conn.Consume(n)
-			conn.Keep()
-			return nil
-		case !errors.Is(err, http1.ErrNeedMore):
+func (ex *exchange) readAnswerHead(now time.Time) error {
+	method := http1.LookupMethod(http1.View(ex.x.UpstreamRequest.Method))
+	for interim := 0; ; interim++ {
+		ex.resp.Reset()
+		if err := ex.up.readHead(method, &ex.resp, now); err != nil || !ex.resp.Interim() {
 			return err
 		}
-		conn.ArmRead(now, t.readTimeout)
-		if err := conn.Fill(); err != nil {
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
+		if interim >= maxInterim {
+			return errTooManyInterim
+		}
+		if err := ex.passInterim(); err != nil {
 			return err
 		}
 		now = time.Now()
@@ -307,49 +269,42 @@ func (ex *exchange) readAnswerHead(t *target, now time.Time) error {
 
 var errTooManyInterim = &http1.Error{Status: 502, Message: errorpage.Message(502), Reason: "too many interim answers"}
 
-// passInterim passes a 1xx on (RFC 9110 §15.2): not 100, which only says that
-// the upstream wants what we send anyway, and none to HTTP/1.0.
+// passInterim passes a 1xx on (RFC 9110 §15.2), but not 100, which only says that
+// the upstream wants what we send anyway.
 func (ex *exchange) passInterim() error {
-	c := ex.conn
-	if ex.resp.Status == 100 || c.req.Minor == 0 {
+	if ex.resp.Status == 100 {
 		return nil
 	}
-	out, err := http1.AppendResponseHead(c.out, &http1.ResponseHead{
+	return ex.down.sendInterim(&http1.ResponseHead{
 		Status: ex.resp.Status, Reason: ex.resp.Reason, Header: &ex.resp.Header, ContentLength: -1,
 	})
-	if err != nil {
-		return err
-	}
-	c.out = out
-	return c.flush()
 }
 
-// dropUpstream closes the upstream connection.
+// dropUpstream closes the upstream stream.
 func (ex *exchange) dropUpstream() {
-	if ex.upConn == nil {
+	if !ex.upOpen {
 		return
 	}
 	ex.uploading.stop()
-	ex.conn.up.Store(nil)
-	_ = ex.upConn.Close()
-	ex.upConn = nil
+	ex.handle.up.Store(nil)
+	ex.up.close()
+	ex.upOpen = false
 }
 
-// keepUpstream gives the upstream connection back, unless it was taken away.
+// keepUpstream releases the upstream stream, unless it was taken away.
 func (ex *exchange) keepUpstream() {
-	conn := ex.upConn
-	ex.upConn = nil
-	if !ex.conn.up.CompareAndSwap(conn, nil) {
-		_ = conn.Close()
-		return
+	ex.upOpen = false
+	if ex.handle.up.CompareAndSwap(ex.up.aborter(), nil) {
+		ex.up.release(time.Now())
+	} else {
+		ex.up.close()
 	}
-	conn.Put(time.Now())
 }
 
 // answerPickError answers when no peer could be chosen.
 func (ex *exchange) answerPickError(err error) {
 	switch {
-	case ex.conn.over():
+	case ex.over():
 		ex.abandon()
 	case errors.Is(err, errNameResolution):
 		ex.answerError(503, "name resolution failed")

@@ -16,7 +16,7 @@ type hashFacts struct{ ex *exchange }
 
 // ConsumerOrCredentialID implements balancer.Facts.
 func (f hashFacts) ConsumerOrCredentialID() string {
-	id := f.ex.conn.x.Identity()
+	id := f.ex.x.Identity()
 	switch {
 	case id.Consumer != nil:
 		return string(id.Consumer.ID)
@@ -27,16 +27,16 @@ func (f hashFacts) ConsumerOrCredentialID() string {
 }
 
 // ClientIP implements balancer.Facts.
-func (f hashFacts) ClientIP() string { return f.ex.conn.x.ClientFacts.IP.String() }
+func (f hashFacts) ClientIP() string { return f.ex.x.ClientFacts.IP.String() }
 
 // Header implements balancer.Facts.
 func (f hashFacts) Header(name string) string {
-	return strings.Join(f.ex.conn.header.Values(nil, name), ", ")
+	return strings.Join(f.ex.header.Values(nil, name), ", ")
 }
 
 // Cookie implements balancer.Facts.
 func (f hashFacts) Cookie(name string) string {
-	for _, line := range f.ex.conn.header.Values(nil, "cookie") {
+	for _, line := range f.ex.header.Values(nil, "cookie") {
 		for pair := range strings.SplitSeq(line, ";") {
 			if k, v, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && k == name {
 				return v
@@ -51,7 +51,7 @@ func (f hashFacts) Path() string { return f.ex.input.Path }
 
 // QueryArg implements balancer.Facts.
 func (f hashFacts) QueryArg(name string) string {
-	values, err := url.ParseQuery(f.ex.conn.x.RequestFacts.Query)
+	values, err := url.ParseQuery(f.ex.x.RequestFacts.Query)
 	if err != nil && len(values) == 0 {
 		return ""
 	}

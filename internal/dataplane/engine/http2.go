@@ -177,19 +177,3 @@ func (r *replayed) Read(p []byte) (int, error) {
 	r.first = nil
 	return r.Conn.Read(p)
 }
-
-// major and minor are the version of the client's request, given what the
-// parser made of it.
-func (c *conn) major() int {
-	if c.stream {
-		return 2
-	}
-	return 1
-}
-
-func (c *conn) minor(parsed uint8) int {
-	if c.stream {
-		return 0
-	}
-	return int(parsed)
-}

@@ -48,12 +48,10 @@ func newHTTP2Stream(h *http2Conn, w http.ResponseWriter, r *http.Request) *http2
 	s := &http2Stream{h: h, answer: w, control: http.NewResponseController(w), request: r}
 	s.reading.expire, s.writing.expire = s.control.SetReadDeadline, s.control.SetWriteDeadline
 	client := h.conn
-	s.exchange = &conn{
-		engine: client.engine, spec: client.spec, nc: s, stream: true,
-		tls: client.tls, sni: client.sni, peer: client.peer, local: client.local, limits: client.limits,
-		life: pipeline.NewLifetime(h.conn.engine.context),
-	}
+	s.exchange = &conn{clientFacts: client.clientFacts, spec: client.spec, nc: s, stream: true, limits: client.limits}
+	s.exchange.handle.engine, s.exchange.handle.life = client.engine, pipeline.NewLifetime(client.engine.context)
 	s.exchange.begin()
+	s.exchange.ex.http2 = true
 	return s
 }
 
@@ -65,21 +63,19 @@ func (s *http2Stream) serve() {
 	defer s.writing.end()
 	defer s.reading.end()
 	defer c.finish()
-	leaving := context.AfterFunc(s.request.Context(), func() {
-		if !c.departed.Swap(true) {
-			c.abort()
-		}
-	})
+	leaving := context.AfterFunc(s.request.Context(), c.leave)
 	defer leaving()
 	c.started = time.Now()
-	c.req.Reset()
+	c.ex.req.Reset()
 	c.buf, s.chunked = appendHTTP2Head(c.buf[:0], s.request)
 	c.filled, c.keep = len(c.buf), true
-	_, failure := http1.ParseRequest(c.buf, c.limits, &c.req)
+	_, failure := http1.ParseRequest(c.buf, c.limits, &c.ex.req)
 	if failure == nil {
 		failure = checkHTTP2(s.request)
 	}
-	c.ex.begin(c.started)
+	c.sentBytes = 0
+	c.decoder.ResetRequest(&c.ex.req, c.limits)
+	c.ex.begin(c.started, int64(c.filled))
 	if failure != nil {
 		c.keep = false
 		c.ex.refuse(failure)
@@ -159,7 +155,7 @@ func (s *http2Stream) Write(p []byte) (int, error) {
 // passHead passes the head at the start of in on, which may be an interim one.
 func (s *http2Stream) passHead(in []byte) (int, error) {
 	s.resp.Reset()
-	n, err := http1.ParseResponse(in, &ownLimits, s.exchange.req.MethodID, &s.resp)
+	n, err := http1.ParseResponse(in, &ownLimits, s.exchange.ex.req.MethodID, &s.resp)
 	if err != nil {
 		return 0, err
 	}

@@ -18,7 +18,7 @@ func (c *conn) linger() {
 	if c.ex.broken || c.departed.Load() || c.engine.closing.Load() {
 		return
 	}
-	if c.ex.bodyDone() && !c.req.KeepAlive && len(c.pending) == 0 && !c.plain {
+	if c.ex.bodyDone() && !c.ex.req.KeepAlive && len(c.pending) == 0 && !c.plain {
 		// The client asked for the end and has nothing left to send.
 		return
 	}

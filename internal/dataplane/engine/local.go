@@ -19,14 +19,14 @@ func (ex *exchange) answerError(status int, message string) {
 
 // answerProxyError answers with the template for errors below the plugins.
 func (ex *exchange) answerProxyError(status int, message string) {
-	contentType, _ := ex.conn.req.Header.GetID(http1.HeaderContentType)
-	t := errorpage.NegotiateProxy(ex.accept(), view(contentType), ex.conn.engine.settings.ErrorDefaultType)
+	contentType, _ := ex.req.Header.GetID(http1.HeaderContentType)
+	t := errorpage.NegotiateProxy(ex.accept(), view(contentType), ex.engine.settings.ErrorDefaultType)
 	ex.answerTemplate(status, message, t, plugin.SourceError)
 }
 
 // accept returns the Accept lines of the request as one list.
 func (ex *exchange) accept() string {
-	list, _ := joined(&ex.conn.req.Header, &ex.conn.arena, http1.HeaderAccept)
+	list, _ := joined(&ex.req.Header, &ex.arena, http1.HeaderAccept)
 	return view(list)
 }
 
@@ -38,9 +38,9 @@ func (ex *exchange) answerTemplate(status int, message string, t errorpage.Type,
 
 // answerExit sends the answer that a plugin gave through Exit.
 func (ex *exchange) answerExit() {
-	reply := ex.conn.x.Reply()
+	reply := ex.x.Reply()
 	for _, f := range reply.Header {
-		ex.local.Add(view(ex.conn.arena.CopyString(f.Name)), ex.conn.arena.CopyString(f.Value))
+		ex.local.Add(view(ex.arena.CopyString(f.Name)), ex.arena.CopyString(f.Value))
 	}
 	source := plugin.SourceExit
 	if reply.Proxied {
@@ -55,46 +55,40 @@ func (ex *exchange) answerExit() {
 
 // answer sends an answer made here, after the response phases of the plugins.
 func (ex *exchange) answer(status int, body []byte, source plugin.Source) {
-	c, x := ex.conn, ex.conn.x
+	x := ex.x
 	ex.answerHeader.list = &ex.local
 	x.Answer.Status, x.Answer.Header, x.Answer.Source = status, &ex.answerHeader, source
 	ex.local.SetID(http1.HeaderContentLength, ex.decimal(int64(len(body))))
 	ex.filterHeader()
 	if x.FiltersBody() {
 		filtered, fault := x.FilterBody(body, true)
-		c.engine.fault(fault, x)
+		ex.engine.fault(fault, x)
 		body = filtered
 	}
 	// A filter that changes the length says so by deleting Content-Length.
-	chunked := x.FiltersBody() && !ex.local.HasID(http1.HeaderContentLength) && c.req.Minor > 0
+	chunked := x.FiltersBody() && !ex.local.HasID(http1.HeaderContentLength) && ex.req.Minor > 0
 	ex.addLocalHeaders(source)
 	ex.settleStatus()
-	head := http1.ResponseHead{Status: x.Answer.Status, Header: &ex.local, Framing: http1.BodyLength, ContentLength: int64(len(body))}
+	head := &ex.sentAnswer
+	*head = http1.ResponseHead{Status: x.Answer.Status, Header: &ex.local, Framing: http1.BodyLength, ContentLength: int64(len(body))}
 	if chunked && mayHaveBody(head.Status) {
-		head.Framing = http1.BodyChunked
+		head.Framing, head.ContentLength = http1.BodyChunked, -1
 	}
-	ex.writeHead(&head)
-	if c.req.MethodID != http1.MethodHead && mayHaveBody(x.Answer.Status) {
-		c.out = appendBody(c.out, head.Framing, body)
+	if ex.req.MethodID == http1.MethodHead || !mayHaveBody(head.Status) {
+		head.Framing, body = http1.BodyNone, nil
 	}
-	if err := c.flush(); err != nil {
-		c.keep, ex.broken = false, true
+	ex.sendHead(head)
+	if err := ex.down.sendBody(body, true, false, nil); err != nil {
+		ex.breakOff()
 	}
-}
-
-func appendBody(out []byte, framing http1.Framing, body []byte) []byte {
-	if framing == http1.BodyChunked {
-		return http1.AppendLastChunk(http1.AppendChunk(out, body), nil)
-	}
-	return append(out, body...)
 }
 
 // addLocalHeaders adds the headers that Kong puts on answers of its own, or
 // on errors of an upstream that was to be asked.
 func (ex *exchange) addLocalHeaders(source plugin.Source) {
-	c, x := ex.conn, ex.conn.x
+	x := ex.x
 	now := time.Now()
-	set := &c.engine.settings.Headers
+	set := &ex.engine.settings.Headers
 	h := &ex.local
 	if ex.tried || source == plugin.SourceUpstream {
 		ex.addProxyHeaders(h)
@@ -102,45 +96,31 @@ func (ex *exchange) addLocalHeaders(source plugin.Source) {
 		h.SetID(http1.HeaderXKongResponseLatency, ex.decimal(now.Sub(x.Times.Start).Milliseconds()))
 	}
 	if set.ServerToken {
-		h.SetID(http1.HeaderServer, http1.View(c.engine.options.Product))
+		h.SetID(http1.HeaderServer, http1.View(ex.engine.options.Product))
 	}
 	if set.RequestID {
 		h.SetID(http1.HeaderXKongRequestId, ex.id[:])
 	}
-	h.SetID(http1.HeaderDate, c.engine.dates.at(now))
+	h.SetID(http1.HeaderDate, ex.engine.dates.at(now))
 	ex.ownDate = true
 }
 
 func (ex *exchange) decimal(n int64) []byte {
 	var digits [20]byte
-	return ex.conn.arena.Copy(strconv.AppendInt(digits[:0], max(n, 0), 10))
+	return ex.arena.Copy(strconv.AppendInt(digits[:0], max(n, 0), 10))
 }
 
-// writeHead appends a response head with the connection's state to out.
-func (ex *exchange) writeHead(head *http1.ResponseHead) {
-	c := ex.conn
-	head.Connection = http1.ConnectionKeepAlive
-	if !c.keep || !ex.bodyDone() || c.engine.draining.Load() {
-		head.Connection = http1.ConnectionClose
-		c.keep = false
-	}
-	if head.Status == 426 && head.Header.HasID(http1.HeaderUpgrade) {
-		// RFC 9110 §15.5.22: the answer names what to upgrade to.
-		head.Connection = http1.ConnectionUpgrade
-		if !c.keep {
-			head.Connection = http1.ConnectionCloseUpgrade
-		}
-	}
-	// The only error is that of a status out of range.
-	c.out, _ = http1.AppendResponseHead(c.out, head)
-	if c.x.Logs() {
+// sendHead sends the head of an answer, or has it wait for the body.
+func (ex *exchange) sendHead(head *http1.ResponseHead) {
+	ex.down.sendHead(head, ex.bodyDone())
+	if ex.x.Logs() {
 		ex.noteSent(head)
 	}
 }
 
 // settleStatus replaces a status that no final answer can have.
 func (ex *exchange) settleStatus() {
-	if s := &ex.conn.x.Answer.Status; *s < 200 || *s > 999 {
+	if s := &ex.x.Answer.Status; *s < 200 || *s > 999 {
 		*s = 500
 	}
 }

@@ -4,7 +4,6 @@ package engine
 
 import (
 	"errors"
-	"io"
 	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/errorpage"
@@ -27,9 +26,8 @@ var (
 
 // passAnswer sends the upstream's answer to the client.
 func (ex *exchange) passAnswer(t *target) {
-	c, x := ex.conn, ex.conn.x
+	x := ex.x
 	x.Times.FirstByte = time.Now()
-	ex.respDecoder.ResetResponse(&ex.resp, &c.engine.answerLimits)
 	ex.answerHeader.list = &ex.resp.Header
 	x.Answer.Status, x.Answer.Header, x.Answer.Source = ex.resp.Status, &ex.answerHeader, plugin.SourceUpstream
 	if ex.resp.Status == 101 {
@@ -42,28 +40,28 @@ func (ex *exchange) passAnswer(t *target) {
 		need = max(need, bufferedAnswerLimit)
 	}
 	if need > 0 {
-		ex.passWhole(t, need)
+		ex.passWhole(need)
 	} else {
-		ex.passStream(t)
+		ex.passStream()
 	}
 }
 
 // passStream sends the answer piece by piece as it comes.
-func (ex *exchange) passStream(t *target) {
+func (ex *exchange) passStream() {
 	ex.filterHeader()
 	ex.startAnswer()
-	ex.finishAnswer(ex.pump(t, ex.emitStream))
+	ex.finishAnswer(ex.pump(ex.emitStream))
 }
 
 // streamPiece filters and sends one piece of the answer.
 func (ex *exchange) streamPiece(data []byte, last, more bool) error {
-	x := ex.conn.x
+	x := ex.x
 	if last {
 		ex.noteTrailers()
 	}
 	if ex.filtering {
 		filtered, fault := x.FilterBody(data, last)
-		ex.conn.engine.fault(fault, x)
+		ex.engine.fault(fault, x)
 		data = filtered
 	}
 	return ex.sendBody(data, last, more)
@@ -71,18 +69,18 @@ func (ex *exchange) streamPiece(data []byte, last, more bool) error {
 
 // noteTrailers shows the trailers to body filters.
 func (ex *exchange) noteTrailers() {
-	if t := ex.respDecoder.Trailers(); t.Len() > 0 {
-		ex.conn.x.Answer.Trailer = &headerView{list: t, arena: &ex.conn.arena}
+	if t := ex.up.trailers(); t.Len() > 0 {
+		ex.x.Answer.Trailer = &headerView{list: t, arena: &ex.arena}
 	}
 }
 
 // passWhole reads the answer's body before anything is sent.
-func (ex *exchange) passWhole(t *target, limit int64) {
-	c, x := ex.conn, ex.conn.x
+func (ex *exchange) passWhole(limit int64) {
+	x := ex.x
 	ex.whole, ex.wholeLimit = ex.whole[:0], limit
-	if err := ex.pump(t, ex.emitWhole); err != nil {
+	if err := ex.pump(ex.emitWhole); err != nil {
 		ex.dropUpstream()
-		if c.over() {
+		if ex.over() {
 			ex.abandon()
 			return
 		}
@@ -97,7 +95,7 @@ func (ex *exchange) passWhole(t *target, limit int64) {
 	ex.noteTrailers()
 	x.Answer.Body = ex.whole
 	if fault := x.ResponsePhase(); fault != nil {
-		c.engine.fault(fault, x)
+		ex.engine.fault(fault, x)
 		ex.answerError(500, errorpage.Message(500))
 		return
 	}
@@ -105,19 +103,19 @@ func (ex *exchange) passWhole(t *target, limit int64) {
 	body := x.Answer.Body
 	if ex.filtering {
 		filtered, fault := x.FilterBody(body, true)
-		c.engine.fault(fault, x)
+		ex.engine.fault(fault, x)
 		body = filtered
 	}
-	if ex.resp.Framing == http1.BodyLength || ex.resp.Framing != http1.BodyNone && (x.Buffered() || c.req.Minor == 0) {
+	if ex.resp.Framing == http1.BodyLength || ex.resp.Framing != http1.BodyNone && (x.Buffered() || ex.req.Minor == 0) {
 		ex.resp.Framing, ex.resp.ContentLength = http1.BodyLength, int64(len(body))
 	}
-	if c.req.Minor == 0 {
+	if ex.req.Minor == 0 {
 		// HTTP/1.0 knows no chunks, and the length is known.
 		ex.filtering = false
 	}
 	ex.startAnswer()
 	if err := ex.sendBody(body, true, false); err != nil {
-		c.keep, ex.broken = false, true
+		ex.breakOff()
 	}
 }
 
@@ -131,38 +129,38 @@ func (ex *exchange) wholePiece(data []byte, _, _ bool) error {
 }
 
 func (ex *exchange) filterHeader() {
-	ex.conn.engine.fault(ex.conn.x.FilterHeader(), ex.conn.x)
+	ex.engine.fault(ex.x.FilterHeader(), ex.x)
 }
 
 // startAnswer appends the answer's head to the output.
 func (ex *exchange) startAnswer() {
-	c, x := ex.conn, ex.conn.x
+	x := ex.x
 	h := &ex.resp.Header
 	ex.addProxyHeaders(h)
 	ex.addHashCookie(h)
-	set := &c.engine.settings.Headers
+	set := &ex.engine.settings.Headers
 	if set.RequestID {
 		h.ReplaceID(http1.HeaderXKongRequestId, ex.id[:])
 	}
 	if set.ServerToken && !h.HasID(http1.HeaderServer) {
-		h.AddID(http1.HeaderServer, http1.View(c.engine.options.Product))
+		h.AddID(http1.HeaderServer, http1.View(ex.engine.options.Product))
 	}
 	if !h.HasID(http1.HeaderDate) {
-		h.AddID(http1.HeaderDate, c.engine.dates.at(x.Times.FirstByte))
+		h.AddID(http1.HeaderDate, ex.engine.dates.at(x.Times.FirstByte))
 		ex.ownDate = true
 	}
 	ex.settleStatus()
-	head := http1.ResponseHead{Status: x.Answer.Status, Header: h}
+	head := &ex.sentAnswer
+	*head = http1.ResponseHead{Status: x.Answer.Status, Header: h}
 	if x.Answer.Status == ex.resp.Status {
 		head.Reason = ex.resp.Reason
 	}
-	ex.frameAnswer(&head)
-	ex.writeHead(&head)
+	ex.frameAnswer(head)
+	ex.sendHead(head)
 }
 
 // frameAnswer decides how the end of the answer is found.
 func (ex *exchange) frameAnswer(head *http1.ResponseHead) {
-	c := ex.conn
 	// A filter that changes the length says so by deleting Content-Length.
 	resized := ex.filtering && !ex.resp.Header.HasID(http1.HeaderContentLength)
 	head.Framing, head.ContentLength = ex.resp.Framing, ex.resp.ContentLength
@@ -176,46 +174,30 @@ func (ex *exchange) frameAnswer(head *http1.ResponseHead) {
 		head.ContentLength = -1
 	case head.Framing == http1.BodyNone:
 	case head.Framing == http1.BodyLength && !resized:
-	case c.req.Minor == 0:
-		head.Framing = http1.BodyUntilClose
-		c.keep = false
 	default:
 		head.Framing = http1.BodyChunked
 	}
 	ex.sentFraming, ex.sentLeft = head.Framing, head.ContentLength
 }
 
-// sendBody sends a piece of the body in the framing of the answer. With more
-// set, another piece follows without a wait.
+// sendBody sends a piece of the body. With more set, another piece follows
+// without a wait.
 func (ex *exchange) sendBody(data []byte, last, more bool) error {
-	c := ex.conn
 	switch ex.sentFraming {
 	case http1.BodyNone:
-		return c.flush()
-	case http1.BodyChunked:
-		c.out = http1.AppendChunk(c.out, data)
-		if last {
-			c.out = http1.AppendLastChunk(c.out, ex.respDecoder.Trailers())
-		}
+		data = nil
 	case http1.BodyLength:
 		data = data[:min(int64(len(data)), ex.sentLeft)]
 		ex.sentLeft -= int64(len(data))
 		if last && ex.sentLeft > 0 {
-			c.out = append(c.out, data...)
-			_ = c.flush()
+			_ = ex.down.sendBody(data, false, false, nil)
 			return errAnswerLength
 		}
-		fallthrough
-	default:
-		if len(c.out) == 0 && len(data) >= writeBatch/2 {
-			return c.write(data)
-		}
-		c.out = append(c.out, data...)
 	}
-	if more && !last && len(c.out) < writeBatch {
-		return nil
+	if !last {
+		return ex.down.sendBody(data, false, more, nil)
 	}
-	return c.flush()
+	return ex.down.sendBody(data, true, false, ex.up.trailers())
 }
 
 // finishAnswer ends both connections when the answer could not be completed.
@@ -226,16 +208,14 @@ func (ex *exchange) finishAnswer(err error) {
 	}
 	// What was sent cannot be taken back: only closing tells the client that
 	// the answer is incomplete.
-	_ = ex.conn.flush()
-	ex.conn.keep, ex.broken = false, true
+	_ = ex.down.flush()
+	ex.breakOff()
 	ex.dropUpstream()
 }
 
-// releaseUpstream returns the upstream connection to its pool if the exchange
-// left it clean.
+// releaseUpstream ends the upstream stream, whose answer was read to its end.
 func (ex *exchange) releaseUpstream() {
-	complete := ex.uploading.stop()
-	if complete && ex.resp.KeepAlive && ex.respDecoder.Ended() && ex.resp.Framing != http1.BodyUntilClose {
+	if ex.uploading.stop() {
 		ex.keepUpstream()
 		return
 	}
@@ -244,40 +224,27 @@ func (ex *exchange) releaseUpstream() {
 
 // pump reads the answer's body and hands it on; the last call has last set,
 // and more says that the next call follows without a wait.
-func (ex *exchange) pump(t *target, emit func(data []byte, last, more bool) error) error {
-	conn := ex.upConn
+func (ex *exchange) pump(emit func(data []byte, last, more bool) error) error {
 	for {
-		data, n, done, err := ex.respDecoder.Decode(conn.Buffered())
-		conn.Consume(n)
-		if err != nil {
-			return err
-		}
-		more := len(conn.Buffered()) > 0
-		if done {
-			// Given back before the client knows: its next request finds it.
-			ex.releaseUpstream()
-		}
-		if len(data) > 0 || done {
-			if err := emit(data, done, more); err != nil {
+		if !ex.up.ready() {
+			// What was collected goes out before the wait.
+			if err := ex.down.flush(); err != nil {
 				return err
 			}
 		}
-		if done {
-			return nil
-		}
-		if more && n > 0 {
-			continue
-		}
-		// What was collected goes out before the wait.
-		if err := ex.conn.flush(); err != nil {
+		data, last, err := ex.up.readBody()
+		if err != nil {
 			return err
 		}
-		conn.ArmRead(time.Now(), t.readTimeout)
-		if err := conn.Fill(); err != nil {
-			if errors.Is(err, io.EOF) && ex.resp.Framing == http1.BodyUntilClose {
-				return emit(nil, true, false)
+		if last {
+			// Given back before the client knows: its next request finds it.
+			ex.releaseUpstream()
+			return emit(data, true, false)
+		}
+		if len(data) > 0 {
+			if err := emit(data, false, ex.up.ready()); err != nil {
+				return err
 			}
-			return err
 		}
 	}
 }
@@ -285,8 +252,8 @@ func (ex *exchange) pump(t *target, emit func(data []byte, last, more bool) erro
 // addProxyHeaders adds the headers of an answer that an upstream gave, or
 // should have given.
 func (ex *exchange) addProxyHeaders(h *http1.Header) {
-	c, x := ex.conn, ex.conn.x
-	set := &c.engine.settings.Headers
+	x := ex.x
+	set := &ex.engine.settings.Headers
 	if set.UpstreamStatus && len(x.Attempts) > 0 {
 		if s := x.Attempts[len(x.Attempts)-1].Status; s > 0 {
 			h.ReplaceID(http1.HeaderXKongUpstreamStatus, ex.decimal(int64(s)))
@@ -309,9 +276,9 @@ func (ex *exchange) addProxyHeaders(h *http1.Header) {
 		}
 	}
 	if set.ViaToken {
-		via := c.engine.via
-		if old, ok := joined(h, &c.arena, http1.HeaderVia); ok {
-			via = c.arena.Join(old, http1.View(", "), via)
+		via := ex.engine.via
+		if old, ok := joined(h, &ex.arena, http1.HeaderVia); ok {
+			via = ex.arena.Join(old, http1.View(", "), via)
 		}
 		h.ReplaceID(http1.HeaderVia, via)
 	}

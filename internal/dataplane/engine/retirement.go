@@ -38,41 +38,6 @@ type retired struct {
 // collected before their instances are looked at.
 const reclaimDelay = 20 * time.Millisecond
 
-// hold publishes that the connection uses the running snapshot, and returns
-// it. Published before it is used: a reload that does not see the mark has
-// swapped first, and then the second look finds the newer snapshot.
-func (c *conn) hold() *snapshot {
-	for {
-		s := c.engine.current.Load()
-		c.using.Store(s)
-		if c.engine.current.Load() == s {
-			return s
-		}
-	}
-}
-
-// let ends hold.
-func (c *conn) let(s *snapshot) {
-	c.using.Store(nil)
-	if s.retired.Load() {
-		c.engine.retiring.soon()
-	}
-}
-
-// holdInstances trades the snapshot for the instances that the exchange
-// picked: a tunnel outlives many configurations and needs only these.
-func (c *conn) holdInstances(s *snapshot) {
-	picked := slices.Clone(c.x.Picked())
-	c.tunnelling.Store(&picked)
-	c.let(s)
-}
-
-// letInstances ends holdInstances.
-func (c *conn) letInstances() {
-	c.tunnelling.Store(nil)
-	c.engine.retiring.soon()
-}
-
 // retire notes which instances end with previous.
 func (r *retirement) retire(previous, next *snapshot) {
 	var ending []*pipeline.Instance

@@ -185,7 +185,7 @@ func milliseconds(ms *int) time.Duration { return time.Duration(*ms) * time.Mill
 // target returns where the request goes: the service's target, or the one that
 // a plugin chose.
 func (ex *exchange) target() *target {
-	u := &ex.conn.x.UpstreamRequest
+	u := &ex.x.UpstreamRequest
 	s := ex.service
 	if s != nil && u.Host == s.host && u.Port == s.port && u.Scheme == s.scheme && u.TLSVerify == nil && u.SNI == "" {
 		return &s.target

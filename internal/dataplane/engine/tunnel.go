@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -18,75 +19,84 @@ import (
 // done. Only a WebSocket handshake that the upstream accepted gets here; any
 // other 101 is an answer to nothing that was asked.
 func (ex *exchange) upgrade(t *target) {
-	c, x := ex.conn, ex.conn.x
-	if !c.req.WebSocket || !ex.resp.WebSocket {
+	down, up, ok := ex.sides()
+	if !ok || !ex.req.WebSocket || !ex.resp.WebSocket {
 		ex.dropUpstream()
 		ex.answerProxyError(502, errorpage.Message(502))
 		return
 	}
-	c.keep = false
 	ex.filterHeader()
 	h := &ex.resp.Header
 	ex.addProxyHeaders(h)
-	if c.engine.settings.Headers.RequestID {
+	if ex.engine.settings.Headers.RequestID {
 		h.ReplaceID(http1.HeaderXKongRequestId, ex.id[:])
 	}
-	head := http1.ResponseHead{Status: 101, Reason: ex.resp.Reason, Header: h, Connection: http1.ConnectionUpgrade}
-	// The only error is that of a status out of range.
-	c.out, _ = http1.AppendResponseHead(c.out, &head)
-	if x.Logs() {
+	head := http1.ResponseHead{Status: 101, Reason: ex.resp.Reason, Header: h, ContentLength: -1, Connection: http1.ConnectionUpgrade}
+	err := ex.down.sendInterim(&head)
+	if ex.x.Logs() {
 		ex.noteSent(&head)
 	}
-	x.Answer.Status = 101
-	// Bytes that the upstream sent right behind its head are the tunnel's.
-	c.out = append(c.out, ex.upConn.Buffered()...)
-	if c.flush() == nil {
+	ex.x.Answer.Status = 101
+	if err == nil {
 		ex.detach()
-		ex.tunnel(t.readTimeout)
+		ex.tunnel(down, up, t.readTimeout)
+		ex.readDone = true
 	}
-	ex.broken = true
+	ex.breakOff()
 	ex.dropUpstream()
+}
+
+// sides returns both sides if their connections can be taken over.
+func (ex *exchange) sides() (down, up takenOver, ok bool) {
+	if down, ok = ex.down.(takenOver); ok {
+		up, ok = ex.up.(takenOver)
+	}
+	return down, up, ok
 }
 
 // detach lets go of the configuration: a tunnel outlives many.
 func (ex *exchange) detach() {
-	c, x := ex.conn, ex.conn.x
-	c.waiting.Store(0)
-	c.holdInstances(ex.snapshot)
+	ex.holdInstances(ex.snapshot, ex.x.Picked())
 	ex.snapshot, ex.service = nil, nil
 	ex.route, ex.match, ex.input = nil, router.Result{}, router.Input{}
-	x.People = &directory{}
+	ex.x.People = &directory{}
 }
 
 // tunnel copies until one side ends or nothing moves either way for idle. A
 // side that ends is told to the other one by a half-close, and then the other
 // direction has the same time to end.
-func (ex *exchange) tunnel(idle time.Duration) {
-	c, conn := ex.conn, ex.upConn
-	if len(c.pending) > 0 {
-		conn.ArmWrite(time.Now(), idle)
-		if _, err := conn.Write(c.pending); err != nil {
-			return
-		}
-		c.pending = nil
-	}
+func (ex *exchange) tunnel(down, up takenOver, idle time.Duration) {
+	client, fromClient := down.takeOver()
+	server, fromServer := up.takeOver()
 	tunnel := &tunnel{idle: idle}
-	up := make(chan struct{})
-	c.engine.background.Add(1)
+	if tunnel.pass(server, fromClient) != nil || tunnel.pass(client, fromServer) != nil {
+		return
+	}
+	ex.x.Answer.Size += int64(len(fromServer))
+	upwards := make(chan struct{})
+	ex.engine.background.Add(1)
 	go func() {
-		defer c.engine.background.Done()
-		defer close(up)
-		if _, err := tunnel.pipe(conn.Conn, c.nc); err != nil {
-			conn.Abort()
+		defer ex.engine.background.Done()
+		defer close(upwards)
+		if _, err := tunnel.pipe(server, client); err != nil {
+			cut(server)
 		}
 	}()
-	sent, err := tunnel.pipe(c.nc, conn.Conn)
-	c.x.Answer.Size += sent
+	sent, err := tunnel.pipe(client, server)
+	ex.x.Answer.Size += sent
 	if err != nil {
-		_ = c.socket.Close()
+		cut(client)
 	}
-	<-up
-	ex.readDone = true
+	<-upwards
+}
+
+// cut closes a connection under the feet of who uses it, without waiting for
+// the peer.
+func cut(nc net.Conn) {
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	_ = nc.Close()
 }
 
 // tunnel is what the two directions share.
@@ -94,6 +104,16 @@ type tunnel struct {
 	idle time.Duration
 	// moved is when a byte last went either way, in nanoseconds.
 	moved atomic.Int64
+}
+
+// pass writes what was read behind a head.
+func (t *tunnel) pass(dst net.Conn, data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	_ = dst.SetWriteDeadline(time.Now().Add(t.idle))
+	_, err := dst.Write(data)
+	return err
 }
 
 // pipe copies src to dst until src ends, an error, or the tunnel idles. At the

@@ -5,10 +5,6 @@ package engine
 import (
 	"errors"
 	"sync/atomic"
-	"time"
-
-	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
-	"github.com/kong/kong-istio-gateway/internal/dataplane/upstream"
 )
 
 // errStopped ends an upload whose answer is over.
@@ -19,10 +15,7 @@ var errStopped = errors.New("engine: upload stopped")
 // before it has read everything. Until done is closed it owns the client's
 // read side, the body's decoder and the upstream's write side.
 type upload struct {
-	ex      *exchange
-	conn    *upstream.Conn
-	chunked bool
-	timeout time.Duration
+	ex *exchange
 
 	stopping atomic.Bool
 	// readAll says that the client's body was read to its end, which is all
@@ -36,14 +29,14 @@ type upload struct {
 }
 
 // startUpload begins to stream the body to the upstream.
-func (ex *exchange) startUpload(t *target, chunked bool) {
-	ex.uploading = &upload{ex: ex, conn: ex.upConn, chunked: chunked, timeout: t.writeTimeout, done: make(chan struct{})}
-	ex.conn.engine.background.Add(1)
+func (ex *exchange) startUpload() {
+	ex.uploading = &upload{ex: ex, done: make(chan struct{})}
+	ex.engine.background.Add(1)
 	go ex.uploading.run()
 }
 
 func (u *upload) run() {
-	defer u.ex.conn.engine.background.Done()
+	defer u.ex.engine.background.Done()
 	defer close(u.done)
 	u.fromClient, u.fromUpstream = u.copy()
 	switch {
@@ -51,12 +44,11 @@ func (u *upload) run() {
 		u.ex.awaitDeparture()
 	case u.fromClient != nil || isTimeout(u.fromUpstream):
 		// No answer will come: the goroutine that waits for it is woken.
-		u.conn.Abort()
+		u.ex.up.aborter().Abort()
 	}
 }
 
 func (u *upload) copy() (fromClient, fromUpstream error) {
-	var frame []byte
 	for {
 		data, err := u.ex.nextBody()
 		if err != nil {
@@ -67,18 +59,10 @@ func (u *upload) copy() (fromClient, fromUpstream error) {
 		}
 		last := u.ex.readDone
 		u.readAll.Store(last)
-		if u.chunked {
-			frame = http1.AppendChunk(frame[:0], data)
-			if last {
-				frame = http1.AppendLastChunk(frame, u.ex.decoder.Trailers())
-			}
-			data = frame
-		}
-		u.conn.ArmWrite(time.Now(), u.timeout)
 		if u.stopping.Load() {
 			return errStopped, nil
 		}
-		if _, err := u.conn.Write(data); err != nil {
+		if err := u.ex.up.sendBody(data, last, u.ex.down.requestTrailers()); err != nil {
 			return nil, err
 		}
 		if last {
@@ -96,13 +80,11 @@ func (u *upload) stop() (complete bool) {
 	select {
 	case <-u.done:
 	default:
-		// Whoever arms a deadline afterwards looks at stopping before it waits.
 		u.stopping.Store(true)
-		c := u.ex.conn
-		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
-		u.conn.Abort()
+		u.ex.down.stopReading()
+		u.ex.up.aborter().Abort()
 		<-u.done
-		c.readDeadline = time.Time{}
+		u.ex.down.resumeReading()
 	}
 	return u.fromClient == nil && u.fromUpstream == nil
 }

@@ -5,40 +5,42 @@ package engine
 import (
 	"net"
 	"strings"
+	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
 )
 
-// appendHead renders the request head as the upstream will see it
-// (https://docs.konghq.com/gateway/latest/how-kong-works/routing-traffic/#proxying-behavior).
-func (ex *exchange) appendHead(host []byte, framing http1.Framing, length int64) (err error) {
-	c, x := ex.conn, ex.conn.x
+// sendRequestHead sends the request head as the upstream will see it
+// (https://docs.konghq.com/gateway/latest/how-kong-works/routing-traffic/#proxying-behavior),
+// with the first bytes of the body.
+func (ex *exchange) sendRequestHead(host []byte, framing http1.Framing, length int64, first []byte, more bool, now time.Time) error {
+	x := ex.x
 	h := &ex.head
-	h.CopyFrom(&c.req.Header)
+	h.CopyFrom(&ex.req.Header)
 	ex.forwardedHeaders(h)
-	head := http1.RequestHead{
+	head := &ex.sentRequest
+	*head = http1.RequestHead{
 		Method: http1.View(x.UpstreamRequest.Method), Path: http1.View(x.UpstreamRequest.Path),
 		Query: http1.View(x.UpstreamRequest.Query), HasQuery: x.UpstreamRequest.HasQuery,
 		Host: host, Header: h, Framing: framing, ContentLength: length,
 		Connection: http1.ConnectionKeepAlive,
 	}
-	if c.req.WebSocket {
+	if ex.req.WebSocket {
 		head.Connection = http1.ConnectionUpgrade
 	}
-	ex.headBytes, err = http1.AppendRequestHead(ex.headBytes[:0], &head)
-	return err
+	return ex.up.sendHead(head, first, more, now)
 }
 
 // upstreamHost returns the Host header that the peer will see. The upstream's
 // host_header takes the place of the target's name only: the port stays.
 func (ex *exchange) upstreamHost(t *target, p *balancer.Peer) []byte {
-	x := ex.conn.x
+	x := ex.x
 	switch {
 	case x.UpstreamRequest.Authority != "":
 		return http1.View(x.UpstreamRequest.Authority)
-	case ex.route != nil && ex.route.PreserveHost && len(ex.conn.req.Host) > 0:
-		return ex.conn.req.Host
+	case ex.route != nil && ex.route.PreserveHost && len(ex.req.Host) > 0:
+		return ex.req.Host
 	case t.hostHeader() != "":
 		return ex.authority(t.hostHeader(), int(p.Addr.Port()), t.scheme)
 	}
@@ -55,7 +57,7 @@ func (ex *exchange) authority(host string, port int, scheme string) []byte {
 	if scheme == "http" && port == 80 || scheme == "https" && port == 443 {
 		return http1.View(host)
 	}
-	return ex.conn.arena.Join(http1.View(host), http1.View(":"), ex.decimal(int64(port)))
+	return ex.arena.Join(http1.View(host), http1.View(":"), ex.decimal(int64(port)))
 }
 
 // hostOnly strips the port of a Host header, and the brackets around an IPv6
@@ -70,8 +72,8 @@ func hostOnly(hostport string) string {
 // forwardedHeaders adds who the client is, what it addressed and which way the
 // request came.
 func (ex *exchange) forwardedHeaders(h *http1.Header) {
-	c, x := ex.conn, ex.conn.x
-	arena, client := &c.arena, &x.ClientFacts
+	x := ex.x
+	arena, client := &ex.arena, &x.ClientFacts
 	ip := client.IP.AppendTo(ex.scratch())
 	forwarded := ip
 	if old, ok := joined(h, arena, http1.HeaderXForwardedFor); ok {
@@ -95,7 +97,7 @@ func (ex *exchange) forwardedHeaders(h *http1.Header) {
 	replaceOrClear(h, http1.HeaderXForwardedPath, path)
 	replaceOrClear(h, http1.HeaderXForwardedPrefix, prefix)
 	h.ReplaceID(http1.HeaderVia, ex.requestVia(h))
-	if c.engine.settings.HeadersUpstream.RequestID {
+	if ex.engine.settings.HeadersUpstream.RequestID {
 		h.ReplaceID(http1.HeaderXKongRequestId, ex.id[:])
 	}
 }
@@ -124,16 +126,15 @@ func replaceOrClear(h *http1.Header, id http1.HeaderID, value []byte) {
 // requestVia appends us to the first Via line; further lines are dropped, as
 // Kong does.
 func (ex *exchange) requestVia(h *http1.Header) []byte {
-	c := ex.conn
-	via := c.engine.via
-	if c.req.Minor == 0 {
-		via = c.engine.viaHTTP10
+	via := ex.engine.via
+	if ex.req.Minor == 0 {
+		via = ex.engine.viaHTTP10
 	}
-	if c.stream {
-		via = c.engine.viaHTTP2
+	if ex.http2 {
+		via = ex.engine.viaHTTP2
 	}
 	if old, ok := h.GetID(http1.HeaderVia); ok && len(old) > 0 {
-		return c.arena.Join(old, http1.View(", "), via)
+		return ex.arena.Join(old, http1.View(", "), via)
 	}
 	return via
 }
@@ -153,4 +154,4 @@ func joined(h *http1.Header, arena *http1.Arena, id http1.HeaderID) ([]byte, boo
 }
 
 // scratch returns a short-lived buffer for rendering an address.
-func (ex *exchange) scratch() []byte { return ex.conn.arena.Alloc(64)[:0] }
+func (ex *exchange) scratch() []byte { return ex.arena.Alloc(64)[:0] }

@@ -40,8 +40,8 @@ func (c *conn) lookForDeparture() {
 	}
 	left := false
 	err := c.raw.Control(func(fd uintptr) { left = hungUp(fd) })
-	if err == nil && left && !c.departed.Swap(true) {
-		c.abort()
+	if err == nil && left {
+		c.leave()
 	}
 }
 
@@ -52,14 +52,3 @@ func hungUp(fd uintptr) bool {
 	n, err := unix.Poll(fds[:], 0)
 	return err == nil && n == 1 && fds[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
 }
-
-// abort ends the exchange under way from outside. It does not wait.
-func (c *conn) abort() {
-	c.life.Cancel()
-	if up := c.up.Swap(nil); up != nil {
-		up.Abort()
-	}
-}
-
-// over reports whether nobody waits for an answer any more.
-func (c *conn) over() bool { return c.departed.Load() || c.engine.closing.Load() }

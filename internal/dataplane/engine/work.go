@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
-	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
 )
 
 // work is the memory that a request takes. A connection has it from the first
@@ -16,25 +15,20 @@ type work struct {
 	buf     []byte // read buffer; the current request's head is at its start
 	pending []byte // bytes behind the head that were not consumed yet
 	bodyBuf []byte // where bodies are read into once pending is used up
-	out     []byte // answer bytes not yet written
+	decoder http1.Decoder
 
-	req    http1.Request
-	arena  http1.Arena
-	header headerView
-	x      *pipeline.Exchange
-	ex     exchange
+	out       []byte        // answer bytes not yet written
+	framing   http1.Framing // of the answer
+	sentBytes int64         // of the answer
+
+	ex exchange
 }
 
 var works = sync.Pool{New: func() any { return newWork() }}
 
-// newWork connects the parts of a work to each other.
 func newWork() *work {
-	w := &work{buf: make([]byte, readBuffer), x: pipeline.NewExchange(nil)}
-	w.header = headerView{list: &w.req.Header, arena: &w.arena}
-	w.x.RequestHeader = &w.header
-	w.x.MatchCaptures = w.ex.captures
-	w.ex.answerHeader = headerView{arena: &w.arena}
-	w.ex.emitStream, w.ex.emitWhole = w.ex.streamPiece, w.ex.wholePiece
+	w := &work{buf: make([]byte, readBuffer)}
+	w.ex.init()
 	return w
 }
 
@@ -44,8 +38,7 @@ func (c *conn) begin() {
 		return
 	}
 	c.work = works.Get().(*work)
-	c.ex.conn = c
-	c.x.Belong(c.life)
+	c.ex.bind(&c.handle, &c.clientFacts, c)
 }
 
 // rest gives the memory back when no byte of a request is there.
@@ -59,8 +52,7 @@ func (c *conn) rest() {
 		putBodyBuffer(w.bodyBuf)
 		w.bodyBuf = nil
 	}
-	w.ex.conn = nil
-	w.x.Belong(nil)
+	w.ex.unbind()
 	w.shrink()
 	poison(w.buf)
 	poison(w.out[:cap(w.out)])
@@ -80,16 +72,16 @@ func (w *work) shrink() {
 		w.buf = make([]byte, readBuffer)
 	}
 	w.buf = w.buf[:readBuffer]
-	for _, b := range []*[]byte{&w.out, &w.ex.stash, &w.ex.whole, &w.ex.headBytes, &w.ex.path, &w.ex.upPath} {
+	for _, b := range []*[]byte{&w.out, &w.ex.stash, &w.ex.whole, &w.ex.http1.headBytes, &w.ex.http1.frame, &w.ex.path, &w.ex.upPath} {
 		if cap(*b) > keptBytes {
 			*b = nil
 		}
 	}
-	for _, h := range []*http1.Header{&w.req.Header, &w.ex.resp.Header, &w.ex.head, &w.ex.local} {
+	for _, h := range []*http1.Header{&w.ex.req.Header, &w.ex.resp.Header, &w.ex.head, &w.ex.local} {
 		h.Reset()
 		if cap(h.Fields()) > keptFields {
 			*h = http1.Header{}
 		}
 	}
-	w.arena.Reset()
+	w.ex.arena.Reset()
 }

@@ -45,6 +45,8 @@ type Conn struct {
 	readDeadline  time.Time // of the goroutine that reads
 	writeDeadline time.Time // of the goroutine that writes
 
+	aborter Aborter
+
 	probe  func(fd uintptr)
 	probed [1]unix.PollFd
 	quiet  bool
@@ -53,6 +55,7 @@ type Conn struct {
 func newConn(c net.Conn, raw syscall.RawConn, remote netip.AddrPort, p *Pool, generation uint64) *Conn {
 	conn := &Conn{Conn: c, raw: raw, Remote: remote, pool: p, generation: generation}
 	conn.probe = conn.look
+	conn.aborter.abort = conn.Abort
 	return conn
 }
 
@@ -145,3 +148,16 @@ func (c *Conn) Abort() {
 	}
 	_ = c.Close()
 }
+
+// Aborter ends one connection, or one stream of a connection, from any goroutine.
+type Aborter struct{ abort func() }
+
+// NewAborter returns an Aborter that calls abort, which must not wait and may be
+// called when all is over.
+func NewAborter(abort func()) *Aborter { return &Aborter{abort} }
+
+// Abort ends what the Aborter is of. Waiting calls return an error.
+func (a *Aborter) Abort() { a.abort() }
+
+// Aborter returns what ends the connection. It is the same at every call.
+func (c *Conn) Aborter() *Aborter { return &c.aborter }
