@@ -102,7 +102,7 @@ func (s *snapshot) certificates(previous *snapshot) (rejected []pipeline.Rejecti
 	var unusable, untrusted []tlscert.Problem
 	s.certs, unusable = tlscert.NewSet(old, s.set.Certificates, s.set.SNIs)
 	s.cas, untrusted = tlscert.NewCAs(s.set.CACertificates)
-	s.asks = newClientAsks(s.set, s.instances)
+	s.asks = newClientAsks(s.set, func(id entity.ID) *pipeline.Instance { return s.instances[id] })
 	for _, p := range append(unusable, untrusted...) {
 		rejected = append(rejected, pipeline.Rejection{Key: entity.Key{Kind: p.Kind, ID: p.ID}, Name: string(p.ID), Field: p.Field, Reason: p.Err.Error()})
 	}
