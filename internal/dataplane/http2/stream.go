@@ -139,3 +139,6 @@ func (r *ring) remove(s *Stream) {
 	}
 	s.queued, s.next = false, nil
 }
+
+// HasHead reports whether the head was received, a final one for a client.
+func (s *Stream) HasHead() bool { return s.headDone }

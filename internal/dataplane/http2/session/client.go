@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"time"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
+)
+
+// Open sends the head of a request, a block of an http2.Encoder, on a new stream; last says that no body follows. It returns
+// ErrUnavailable when the connection takes no further stream now. The caller owes the stream its Done.
+func (x *Session) Open(method http1.Method, block []byte, last bool) (*Stream, error) {
+	x.mu.Lock()
+	if x.broken != nil || !x.conn.Usable() {
+		x.mu.Unlock()
+		return nil, ErrUnavailable
+	}
+	s := x.adopt(x.conn.Open(method, block, last))
+	write := x.claim()
+	x.mu.Unlock()
+	if write {
+		x.flush()
+	}
+	return s, nil
+}
+
+// Free returns how many more streams the connection takes now, and whether it will take any later.
+func (x *Session) Free() (n int, lasting bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.broken != nil || !x.conn.Lasting() {
+		return 0, false
+	}
+	return x.conn.Capacity() - x.conn.Streams(), true
+}
+
+// IdleSince returns when the last stream ended, and whether there is none now.
+func (x *Session) IdleSince() (time.Time, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.idle, x.conn.Streams() == 0
+}

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/http2"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/http2/session"
+)
+
+const patience = 20 * time.Second
+
+func serverConfig() *http2.Config {
+	l := http1.DefaultLimits()
+	return &http2.Config{Limits: &l, MaxStreams: 100, StreamWindow: 256 << 10, ConnWindow: 1 << 20}
+}
+
+// server runs sessions on a listener until the test ends.
+type server struct {
+	address string
+	mu      sync.Mutex
+	all     []*session.Session
+}
+
+func serve(t testing.TB, handle func(*session.Stream), change func(*session.Options)) *server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &session.Options{Config: serverConfig(), Handle: handle, StartTimeout: patience, IdleTimeout: patience, WriteTimeout: patience}
+	if change != nil {
+		change(o)
+	}
+	s := &server{address: l.Addr().String()}
+	var running sync.WaitGroup
+	running.Add(1)
+	go func() {
+		defer running.Done()
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			x := session.New(nc, nil, o, nil)
+			s.mu.Lock()
+			s.all = append(s.all, x)
+			s.mu.Unlock()
+			running.Add(1)
+			go func() { defer running.Done(); x.Run() }()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = l.Close()
+		s.each((*session.Session).Close)
+		running.Wait()
+	})
+	return s
+}
+
+func (s *server) each(do func(*session.Session)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.all {
+		do(x)
+	}
+}
+
+// echo answers with the request's body as it comes.
+func echo(s *session.Stream) {
+	r, refusal := s.Request()
+	if refusal != nil {
+		_ = s.WriteHead(&http1.ResponseHead{Status: 400, ContentLength: -1})
+		_ = s.Write(nil, true, patience)
+		return
+	}
+	h := &http1.ResponseHead{Status: 200, Framing: http1.BodyChunked, ContentLength: -1, Header: &r.Header}
+	if s.WriteHead(h) != nil {
+		return
+	}
+	for last := r.Framing == http1.BodyNone; ; {
+		if last {
+			_ = s.WriteTrailers(nil, s.Trailers(), patience)
+			return
+		}
+		var data []byte
+		var err error
+		if data, last, err = s.Read(patience); err != nil {
+			s.Reset(http2.CodeCancel)
+			return
+		}
+		if s.Write(data, false, patience) != nil {
+			return
+		}
+	}
+}
+
+func client(t testing.TB) *http.Client {
+	tr := &http.Transport{Protocols: &http.Protocols{}}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: 2 * patience}
+}
+
+// TestAgainstNetHTTP has net/http's client talk to a session from many goroutines.
+func TestAgainstNetHTTP(t *testing.T) {
+	s := serve(t, echo, nil)
+	c := client(t)
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for n := 1; n < 10; n++ {
+				text := strings.Repeat(strconv.Itoa(i), (i+1)*n*1000)
+				r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.address+"/", strings.NewReader(text))
+				r.Header.Set("X-I", strconv.Itoa(i))
+				r.Trailer = http.Header{"X-Sum": {strconv.Itoa(len(text))}}
+				resp, err := c.Do(r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				body, err := io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+				if err != nil || string(body) != text || resp.Header.Get("X-I") != strconv.Itoa(i) || resp.Trailer.Get("X-Sum") != strconv.Itoa(len(text)) {
+					t.Errorf("%d/%d: %d bytes of %d, %v, %v", i, n, len(body), len(text), resp.Trailer, err)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+}
+
+// dial opens a client session.
+func dial(t testing.TB, address string) *session.Session {
+	t.Helper()
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := http1.DefaultResponseLimits()
+	x := session.New(nc, nil, &session.Options{
+		Config:       &http2.Config{Client: true, Limits: &l, StreamWindow: 256 << 10, ConnWindow: 1 << 20},
+		StartTimeout: patience, IdleTimeout: patience, WriteTimeout: patience,
+	}, nil)
+	done := make(chan struct{})
+	go func() { defer close(done); x.Run() }()
+	t.Cleanup(func() { x.Close(); <-done })
+	return x
+}
+
+func open(t testing.TB, x *session.Session, method, path string, last bool) *session.Stream {
+	t.Helper()
+	var e http2.Encoder
+	block, err := e.AppendRequest(nil, &http1.RequestHead{Method: []byte(method), Path: []byte(path), Host: []byte("a.test")}, "http")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := x.Open(http1.LookupMethod([]byte(method)), block, last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func noInterim(*http1.Response) error { return errors.New("interim answer") }
+
+func TestClientToServer(t *testing.T) {
+	s := serve(t, echo, nil)
+	x := dial(t, s.address)
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			text := bytes.Repeat([]byte(fmt.Sprint(i)), i*50000)
+			st := open(t, x, "POST", "/", false)
+			defer st.Done()
+			sent := make(chan error, 1)
+			go func() { sent <- st.Write(text, true, patience) }()
+			if err := st.AwaitHead(patience, noInterim); err != nil || st.Response().Status != 200 {
+				t.Errorf("%d: %v", i, err)
+				return
+			}
+			var got []byte
+			for {
+				data, last, err := st.Read(patience)
+				got = append(got, data...)
+				if err != nil {
+					t.Errorf("%d: %v", i, err)
+				}
+				if last || err != nil {
+					break
+				}
+			}
+			if err := <-sent; err != nil || !bytes.Equal(got, text) {
+				t.Errorf("%d: %d bytes of %d, %v", i, len(got), len(text), err)
+			}
+		}()
+	}
+	wg.Wait()
+	if since, idle := x.IdleSince(); !idle || since.IsZero() {
+		t.Error("the connection is not idle")
+	}
+}
+
+// TestFailures: who waits is told that its stream, or its connection, is gone.
+func TestFailures(t *testing.T) {
+	type outcome struct {
+		err    error
+		called bool
+	}
+	out := make(chan outcome, 1)
+	started := make(chan struct{}, 1)
+	s := serve(t, func(s *session.Stream) {
+		failed := make(chan struct{})
+		s.OnFail(func() { close(failed) })
+		started <- struct{}{}
+		if r, _ := s.Request(); string(r.Path) == "/hold" {
+			<-failed
+		}
+		_, _, err := s.Read(patience)
+		var called bool
+		select {
+		case <-failed:
+			called = true
+		default:
+		}
+		out <- outcome{err, called}
+	}, nil)
+	var reset *session.StreamError
+	x := dial(t, s.address)
+	st := open(t, x, "POST", "/", false)
+	<-started
+	st.Reset(http2.CodeCancel)
+	st.Done()
+	if o := <-out; !errors.As(o.err, &reset) || reset.Code != http2.CodeCancel || !reset.ByPeer || !o.called {
+		t.Errorf("reset: %+v", o)
+	}
+	open(t, x, "POST", "/", false)
+	<-started
+	x.Close()
+	if o := <-out; !errors.Is(o.err, session.ErrClosed) || !o.called {
+		t.Errorf("close: %+v", o)
+	}
+	x = dial(t, s.address)
+	st = open(t, x, "GET", "/", true)
+	<-started
+	// The server's handler is done without an answer.
+	<-out
+	if err := st.AwaitHead(patience, noInterim); !errors.As(err, &reset) || reset.Code != http2.CodeInternal {
+		t.Errorf("no answer: %v", err)
+	}
+	st.Done()
+	st = open(t, x, "POST", "/hold", false)
+	<-started
+	if err := st.AwaitHead(time.Millisecond, noInterim); !errors.Is(err, session.ErrTimeout) {
+		t.Errorf("an answer that does not come: %v", err)
+	}
+	// The window ends, nobody consumes.
+	if err := st.Write(make([]byte, 1<<20), true, 10*time.Millisecond); !errors.Is(err, session.ErrTimeout) {
+		t.Errorf("a server that takes nothing: %v", err)
+	}
+	interrupted := make(chan error, 1)
+	go func() { interrupted <- st.AwaitHead(patience, noInterim) }()
+	st.Interrupt()
+	if err := <-interrupted; !errors.Is(err, session.ErrInterrupted) {
+		t.Errorf("interrupt: %v", err)
+	}
+	st.Done()
+	<-out
+	// The server is closed under its clients.
+	st = open(t, x, "POST", "/", false)
+	<-started
+	s.each((*session.Session).Close)
+	<-out
+	if err := st.AwaitHead(patience, noInterim); err == nil {
+		t.Error("answered by a closed server")
+	}
+	st.Done()
+}
+
+// TestDrain lets streams finish, takes those that are under way and then hangs up.
+func TestDrain(t *testing.T) {
+	release := make(chan struct{})
+	var began sync.WaitGroup
+	began.Add(10)
+	s := serve(t, func(s *session.Stream) {
+		began.Done()
+		<-release
+		echo(s)
+	}, nil)
+	c := client(t)
+	var wg sync.WaitGroup
+	var good atomic.Int32
+	for range 10 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.address+"/", nil)
+			if resp, err := c.Do(r); err == nil {
+				_ = resp.Body.Close()
+				good.Add(1)
+			}
+		}()
+	}
+	began.Wait()
+	s.each((*session.Session).Drain)
+	close(release)
+	wg.Wait()
+	if good.Load() != 10 {
+		t.Errorf("%d of 10 were answered", good.Load())
+	}
+}
+
+// TestIdle: connections that say nothing are hung up on, with two GOAWAYs if they have started.
+func TestIdle(t *testing.T) {
+	s := serve(t, echo, func(o *session.Options) { o.StartTimeout, o.IdleTimeout = 50*time.Millisecond, 50*time.Millisecond })
+	nc, err := net.Dial("tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = nc.SetDeadline(time.Now().Add(patience))
+	if _, err := io.Copy(io.Discard, nc); err != nil {
+		t.Errorf("no preface: %v", err)
+	}
+	_ = nc.Close()
+	x := dial(t, s.address)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for lasting := true; lasting; {
+		_, lasting = x.Free()
+		if ctx.Err() != nil {
+			t.Fatal("the connection stays open")
+		}
+	}
+}
+
+// TestInterim passes interim heads on.
+func TestInterim(t *testing.T) {
+	s := serve(t, func(s *session.Stream) {
+		for _, status := range []int{100, 103, 103} {
+			_ = s.WriteHead(&http1.ResponseHead{Status: status})
+		}
+		_ = s.WriteHead(&http1.ResponseHead{Status: 204})
+		_ = s.Write(nil, true, patience)
+	}, nil)
+	st := open(t, dial(t, s.address), "GET", "/", true)
+	var seen []int
+	if err := st.AwaitHead(patience, func(r *http1.Response) error { seen = append(seen, r.Status); return nil }); err != nil || fmt.Sprint(seen) != "[103 103]" || st.Response().Status != 204 {
+		t.Errorf("%v %v %d", err, seen, st.Response().Status)
+	}
+	if data, last, err := st.Read(patience); len(data) > 0 || !last || err != nil {
+		t.Errorf("%q %v %v", data, last, err)
+	}
+	st.Done()
+}
+
+// BenchmarkExchange is a request and its answer over a socket, with a client that is a session, too.
+func BenchmarkExchange(b *testing.B) {
+	header := http1.Header{}
+	header.Add("server", []byte("x"))
+	body := []byte("abc")
+	s := serve(b, func(s *session.Stream) {
+		_ = s.WriteHead(&http1.ResponseHead{Status: 200, Framing: http1.BodyLength, ContentLength: 3, Header: &header})
+		_ = s.Write(body, true, patience)
+	}, nil)
+	x := dial(b, s.address)
+	var e http2.Encoder
+	block, _ := e.AppendRequest(nil, &http1.RequestHead{Method: []byte("GET"), Path: []byte("/a"), Host: []byte("a.test")}, "http")
+	b.ReportAllocs()
+	for b.Loop() {
+		st, err := x.Open(http1.MethodGet, block, true)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := st.AwaitHead(patience, noInterim); err != nil {
+			b.Fatal(err)
+		}
+		for last := false; !last; {
+			if _, last, err = st.Read(patience); err != nil {
+				b.Fatal(err)
+			}
+		}
+		st.Done()
+	}
+}
