@@ -8,6 +8,9 @@ import "errors"
 // can carry and that is refused for another reason has an *Error to answer with.
 var ErrMalformed = errors.New("http1: malformed HTTP/2 message")
 
+// ErrBodyTooLarge is the *Error for a body over Limits.Body whose length was not announced.
+var ErrBodyTooLarge error = &requestErrors[faultBodyTooLarge]
+
 // Assembly builds the head of a Request or Response, or a trailer section, out of the fields of an HTTP/2 message, with
 // the same judgement as the parser. The bytes that it is given are copied into the arena, so that they may be reused; what it
 // fills lives as long as the arena's content. The zero value is ready for Begin. Not safe for concurrent use.

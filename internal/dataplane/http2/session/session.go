@@ -34,9 +34,9 @@ const (
 // Errors of streams.
 var (
 	// ErrTimeout is a wait that took too long. It satisfies net.Error.
-	ErrTimeout error = timeoutError{}
-	// ErrInterrupted is a wait that Interrupt ended.
-	ErrInterrupted = errors.New("http2: interrupted")
+	ErrTimeout error = &timeoutError{}
+	// ErrStopped is a Read that StopReading ended.
+	ErrStopped = errors.New("http2: reading was stopped")
 	// ErrClosed is a connection that ended under its streams.
 	ErrClosed = errors.New("http2: connection closed")
 	// ErrUnavailable is a connection that takes no further stream.
@@ -45,9 +45,14 @@ var (
 
 type timeoutError struct{}
 
-func (timeoutError) Error() string   { return "http2: timeout" }
-func (timeoutError) Timeout() bool   { return true }
-func (timeoutError) Temporary() bool { return true }
+// Error implements error.
+func (*timeoutError) Error() string { return "http2: timeout" }
+
+// Timeout implements net.Error.
+func (*timeoutError) Timeout() bool { return true }
+
+// Temporary implements net.Error.
+func (*timeoutError) Temporary() bool { return true }
 
 // StreamError is a stream that was reset.
 type StreamError struct {
@@ -164,7 +169,7 @@ func (x *Session) grow() {
 	if len(x.buf) > 0 {
 		size = largeBuffer
 	}
-	grown := x.buf
+	var grown []byte
 	if size == largeBuffer {
 		grown = getBuffer()
 	} else {

@@ -276,11 +276,18 @@ func TestFailures(t *testing.T) {
 	if err := st.Write(make([]byte, 1<<20), true, 10*time.Millisecond); !errors.Is(err, session.ErrTimeout) {
 		t.Errorf("a server that takes nothing: %v", err)
 	}
-	interrupted := make(chan error, 1)
-	go func() { interrupted <- st.AwaitHead(patience, noInterim) }()
-	st.Interrupt()
-	if err := <-interrupted; !errors.Is(err, session.ErrInterrupted) {
-		t.Errorf("interrupt: %v", err)
+	waits := make(chan error, 1)
+	go func() { _, _, err := st.Read(patience); waits <- err }()
+	st.StopReading()
+	if err := <-waits; !errors.Is(err, session.ErrStopped) {
+		t.Errorf("stopped: %v", err)
+	}
+	st.ResumeReading()
+	go func() { waits <- st.AwaitHead(patience, noInterim) }()
+	st.Abort(x, st.ID()+2) // another one's
+	st.Abort(x, st.ID())
+	if err := <-waits; !errors.As(err, &reset) || reset.ByPeer {
+		t.Errorf("aborted: %v", err)
 	}
 	st.Done()
 	<-out

@@ -9,7 +9,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http2"
 )
 
-// Stream is one exchange. One goroutine may read while another writes; Interrupt may be called by any.
+// Stream is one exchange. One goroutine may read while another writes; what any may call says so.
 type Stream struct {
 	session *Session
 	state   *http2.Stream
@@ -27,8 +27,10 @@ type Stream struct {
 	// Below is guarded by the session's mu.
 
 	// onFail is called once when the stream fails from outside.
-	onFail      func()
-	interrupted bool
+	onFail           func()
+	stopped, aborted bool
+	// done says that the stream was given back.
+	done bool
 	// blocked says that a writer waits for its data to be taken.
 	blocked bool
 }
@@ -36,7 +38,7 @@ type Stream struct {
 func (s *Stream) begin(x *Session, state *http2.Stream) {
 	s.session, s.state = x, state
 	s.hasHead, s.head = false, s.head[:0]
-	s.onFail, s.interrupted, s.blocked = nil, false, false
+	s.onFail, s.stopped, s.aborted, s.done, s.blocked = nil, false, false, false, false
 	s.readable.clear()
 	s.writable.clear()
 }
@@ -88,28 +90,45 @@ func (s *Stream) fault() error {
 		return &StreamError{code, byPeer || unprocessed, unprocessed}
 	case s.session.broken != nil:
 		return s.session.broken
-	case s.interrupted:
-		return ErrInterrupted
+	case s.aborted:
+		return ErrClosed
 	}
 	return nil
 }
 
-// Interrupt makes the waits of the stream end, now and later.
-func (s *Stream) Interrupt() {
+// StopReading makes a Read that waits, and those that follow, return ErrStopped. Any goroutine may call it.
+func (s *Stream) StopReading() {
 	x := s.session
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	s.interrupted = true
+	s.stopped = true
 	s.readable.wake()
-	s.writable.wake()
 }
 
-// Resume undoes Interrupt.
-func (s *Stream) Resume() {
+// ResumeReading undoes StopReading.
+func (s *Stream) ResumeReading() {
 	x := s.session
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	s.interrupted = false
+	s.stopped = false
+}
+
+// Abort ends the stream if it is still the one with that ID: waiting calls return an error. Any goroutine may call it, at any time.
+func (s *Stream) Abort(x *Session, id uint32) {
+	x.mu.Lock()
+	if s.session != x || s.state.ID != id || s.done {
+		x.mu.Unlock()
+		return
+	}
+	x.conn.Reset(s.state, http2.CodeCancel)
+	s.aborted = true
+	s.readable.wake()
+	s.writable.wake()
+	write := x.claim()
+	x.mu.Unlock()
+	if write {
+		go x.flush()
+	}
 }
 
 // Read returns the next piece of the body, a view that the next call invalidates, and whether it is the last one, waiting for it
@@ -125,7 +144,10 @@ func (s *Stream) Read(timeout time.Duration) (data []byte, last bool, err error)
 			last = s.state.Complete()
 			break
 		}
-		if err = s.fault(); err != nil {
+		if err = s.fault(); err == nil && s.stopped {
+			err = ErrStopped
+		}
+		if err != nil {
 			break
 		}
 		write := x.claim()
@@ -330,7 +352,7 @@ func (s *Stream) Reset(code http2.ErrCode) {
 func (s *Stream) Done() {
 	x := s.session
 	x.mu.Lock()
-	s.onFail = nil
+	s.onFail, s.done = nil, true
 	if cap(s.spare) > smallBuffer {
 		s.spare = nil
 	}
