@@ -78,7 +78,7 @@ func (ex *exchange) chosenTarget(u *plugin.Upstream, s *service) *target {
 		t.retries, t.connectTimeout, t.writeTimeout, t.readTimeout = s.retries, s.connectTimeout, s.writeTimeout, s.readTimeout
 		t.tls, t.tlsID = s.tls, s.tlsID
 	}
-	if balanced, ok := ex.snapshot.balanced[u.Host]; ok {
+	if balanced, ok := ex.snapshot.balanced(u.Host); ok {
 		t.balancer, t.upstream = balanced.balancer, balanced.entity
 	} else {
 		t.balancer = ex.snapshot.chosen.get(chosenHost{u.Host, u.Port}, func(key chosenHost) *balancer.Balancer {

@@ -6,16 +6,29 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/kong/kong-istio-gateway/internal/dataplane/persistent"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
-// directory implements plugin.Directory over a set. It is immutable.
+// directory implements plugin.Directory. It is immutable; the next version
+// shares with it what stays. The zero value knows nobody.
 type directory struct {
-	consumers map[entity.ID]*entity.Consumer
-	byName    map[string]*entity.Consumer
-	groups    map[entity.ID][]*entity.ConsumerGroup
-	byKey     map[credentialKey]*entity.Credential
-	owned     map[ownerKey][]*entity.Credential
+	consumers   persistent.Map[entity.ID, *entity.Consumer]
+	groups      persistent.Map[entity.ID, *entity.ConsumerGroup]
+	credentials persistent.Map[entity.ID, placedCredential]
+
+	// Of several with the same name or key, which a set that was checked does
+	// not have, the last one by id counts.
+	byName   persistent.Map[string, []*entity.Consumer]
+	byKey    persistent.Map[credentialKey, []*entity.Credential]
+	memberOf persistent.Map[entity.ID, []*entity.ConsumerGroup] // by name
+	members  index[entity.ID]                                   // consumers by group
+	owned    persistent.Map[ownerKey, []*entity.Credential]     // in order
+}
+
+type placedCredential struct {
+	*entity.Credential
+	order int
 }
 
 type credentialKey struct{ collection, key string }
@@ -25,61 +38,197 @@ type ownerKey struct {
 	consumer   entity.ID
 }
 
-func newDirectory(set *entity.Set, schemas entity.SchemaSet) *directory {
-	d := &directory{
-		consumers: make(map[entity.ID]*entity.Consumer, len(set.Consumers)),
-		byName:    make(map[string]*entity.Consumer, len(set.Consumers)),
-		groups:    map[entity.ID][]*entity.ConsumerGroup{},
-		byKey:     make(map[credentialKey]*entity.Credential, len(set.Credentials)),
-		owned:     make(map[ownerKey][]*entity.Credential, len(set.Credentials)),
-	}
-	groups := make(map[entity.ID]*entity.ConsumerGroup, len(set.ConsumerGroups))
-	for _, g := range set.ConsumerGroups {
-		groups[g.ID] = g
-	}
-	for _, c := range set.Consumers {
-		d.consumers[c.ID] = c
-		if c.Username != "" {
-			d.byName[c.Username] = c
-		}
-		for _, ref := range c.Groups {
-			if g := groups[ref.ID]; g != nil {
-				d.groups[c.ID] = append(d.groups[c.ID], g)
-			}
-		}
-		slices.SortFunc(d.groups[c.ID], func(a, b *entity.ConsumerGroup) int { return cmp.Compare(a.Name, b.Name) })
-	}
-	for _, c := range set.Credentials {
-		if c.Consumer != nil {
-			k := ownerKey{c.Type, c.Consumer.ID}
-			d.owned[k] = append(d.owned[k], c)
-		}
-		kind, ok := schemas.Credential(c.Type)
-		if !ok || kind.UniqueKey == "" {
-			continue
-		}
-		if key, ok := c.Fields[kind.UniqueKey].(string); ok {
-			d.byKey[credentialKey{c.Type, key}] = c
-		}
-	}
-	return d
-}
-
 // Consumer implements plugin.Directory.
-func (d *directory) Consumer(id entity.ID) *entity.Consumer { return d.consumers[id] }
+func (d *directory) Consumer(id entity.ID) *entity.Consumer { return d.consumers.At(id) }
 
 // ConsumerByName implements plugin.Directory.
-func (d *directory) ConsumerByName(username string) *entity.Consumer { return d.byName[username] }
+func (d *directory) ConsumerByName(username string) *entity.Consumer {
+	return last(d.byName.At(username))
+}
 
 // Groups implements plugin.Directory.
-func (d *directory) Groups(c *entity.Consumer) []*entity.ConsumerGroup { return d.groups[c.ID] }
+func (d *directory) Groups(c *entity.Consumer) []*entity.ConsumerGroup { return d.memberOf.At(c.ID) }
 
 // Credential implements plugin.Directory.
 func (d *directory) Credential(collection, key string) *entity.Credential {
-	return d.byKey[credentialKey{collection, key}]
+	return last(d.byKey.At(credentialKey{collection, key}))
 }
 
 // Credentials implements plugin.Directory.
 func (d *directory) Credentials(collection string, consumer entity.ID) []*entity.Credential {
-	return d.owned[ownerKey{collection, consumer}]
+	return d.owned.At(ownerKey{collection, consumer})
+}
+
+func last[E any](list []*E) *E {
+	if len(list) == 0 {
+		return nil
+	}
+	return list[len(list)-1]
+}
+
+// held returns the entity under a key, nil without one.
+func (d *directory) held(key entity.Key) entity.Entity {
+	switch key.Kind {
+	case entity.KindConsumer:
+		return orNil(d.consumers.At(key.ID))
+	case entity.KindConsumerGroup:
+		return orNil(d.groups.At(key.ID))
+	case entity.KindCredential:
+		return orNil(d.credentials.At(key.ID).Credential)
+	}
+	return nil
+}
+
+func (d *directory) each(yield func(entity.Entity) bool) bool {
+	for _, c := range d.credentials.All() {
+		if !yield(c.Credential) {
+			return false
+		}
+	}
+	return each(d.consumers.All(), yield) && each(d.groups.All(), yield)
+}
+
+// directoryEdit is a directory that is being changed.
+type directoryEdit struct {
+	schemas     entity.SchemaSet
+	order       map[entity.Key]int
+	consumers   persistent.Edit[entity.ID, *entity.Consumer]
+	groups      persistent.Edit[entity.ID, *entity.ConsumerGroup]
+	credentials persistent.Edit[entity.ID, placedCredential]
+	byName      persistent.Edit[string, []*entity.Consumer]
+	byKey       persistent.Edit[credentialKey, []*entity.Credential]
+	memberOf    persistent.Edit[entity.ID, []*entity.ConsumerGroup]
+	members     indexEdit[entity.ID]
+	owned       persistent.Edit[ownerKey, []*entity.Credential]
+	// regrouped are the consumers whose groups are to be looked up again.
+	regrouped map[entity.ID]bool
+}
+
+func (d *directory) edit(schemas entity.SchemaSet, order map[entity.Key]int) *directoryEdit {
+	return &directoryEdit{
+		schemas: schemas, order: order, regrouped: map[entity.ID]bool{},
+		consumers: d.consumers.Edit(), groups: d.groups.Edit(), credentials: d.credentials.Edit(), byName: d.byName.Edit(),
+		byKey: d.byKey.Edit(), memberOf: d.memberOf.Edit(), members: indexEdit[entity.ID]{d.members.Edit()}, owned: d.owned.Edit(),
+	}
+}
+
+func (e *directoryEdit) done() *directory {
+	for id := range e.regrouped {
+		e.regroup(id)
+	}
+	return &directory{
+		consumers: e.consumers.Done(), groups: e.groups.Done(), credentials: e.credentials.Done(), byName: e.byName.Done(),
+		byKey: e.byKey.Done(), memberOf: e.memberOf.Done(), members: e.members.Done(), owned: e.owned.Done(),
+	}
+}
+
+// consumer sets a consumer, or removes it if c is nil.
+func (e *directoryEdit) consumer(id entity.ID, c *entity.Consumer) {
+	byID := func(a, b *entity.Consumer) int { return cmp.Compare(a.ID, b.ID) }
+	if old := e.consumers.At(id); old != nil {
+		e.consumers.Delete(id)
+		for _, ref := range old.Groups {
+			e.members.remove(ref.ID, id)
+		}
+		if old.Username != "" {
+			takeOut(&e.byName, old.Username, old)
+		}
+	}
+	e.regrouped[id] = true
+	if c == nil {
+		return
+	}
+	e.consumers.Put(id, c)
+	for _, ref := range c.Groups {
+		e.members.add(ref.ID, id)
+	}
+	if c.Username != "" {
+		putIn(&e.byName, c.Username, c, byID)
+	}
+}
+
+// group sets a group, or removes it if g is nil.
+func (e *directoryEdit) group(id entity.ID, g *entity.ConsumerGroup) {
+	if g == nil {
+		e.groups.Delete(id)
+	} else {
+		e.groups.Put(id, g)
+	}
+	for consumer := range e.members.At(id).All() {
+		e.regrouped[consumer] = true
+	}
+}
+
+// regroup looks up the groups of a consumer.
+func (e *directoryEdit) regroup(id entity.ID) {
+	var groups []*entity.ConsumerGroup
+	if c := e.consumers.At(id); c != nil {
+		for _, ref := range c.Groups {
+			if g := e.groups.At(ref.ID); g != nil {
+				groups = append(groups, g)
+			}
+		}
+	}
+	if len(groups) == 0 {
+		e.memberOf.Delete(id)
+		return
+	}
+	slices.SortFunc(groups, func(a, b *entity.ConsumerGroup) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	e.memberOf.Put(id, groups)
+}
+
+// credential sets a credential, or removes it if c is nil.
+func (e *directoryEdit) credential(id entity.ID, c *entity.Credential) {
+	byID := func(a, b *entity.Credential) int { return cmp.Compare(a.ID, b.ID) }
+	inOrder := func(a, b *entity.Credential) int {
+		return cmp.Or(cmp.Compare(e.credentials.At(a.ID).order, e.credentials.At(b.ID).order), byID(a, b))
+	}
+	if old := e.credentials.At(id).Credential; old != nil {
+		if old.Consumer != nil {
+			takeOut(&e.owned, ownerKey{old.Type, old.Consumer.ID}, old)
+		}
+		if key, ok := e.keyOf(old); ok {
+			takeOut(&e.byKey, key, old)
+		}
+		e.credentials.Delete(id)
+	}
+	if c == nil {
+		return
+	}
+	e.credentials.Put(id, placedCredential{c, e.order[entity.KeyOf(c)]})
+	if c.Consumer != nil {
+		putIn(&e.owned, ownerKey{c.Type, c.Consumer.ID}, c, inOrder)
+	}
+	if key, ok := e.keyOf(c); ok {
+		putIn(&e.byKey, key, c, byID)
+	}
+}
+
+// keyOf returns what a credential is looked up by.
+func (e *directoryEdit) keyOf(c *entity.Credential) (credentialKey, bool) {
+	kind, ok := e.schemas.Credential(c.Type)
+	if !ok || kind.UniqueKey == "" {
+		return credentialKey{}, false
+	}
+	key, ok := c.Fields[kind.UniqueKey].(string)
+	return credentialKey{c.Type, key}, ok
+}
+
+// takeOut removes e from the list under key, putIn adds it in order. The lists
+// are immutable.
+func takeOut[K comparable, E comparable](m *persistent.Edit[K, []E], key K, e E) {
+	left := slices.DeleteFunc(slices.Clone(m.At(key)), func(o E) bool { return o == e })
+	if len(left) == 0 {
+		m.Delete(key)
+	} else {
+		m.Put(key, left)
+	}
+}
+
+func putIn[K comparable, E comparable](m *persistent.Edit[K, []E], key K, e E, order func(a, b E) int) {
+	list := m.At(key)
+	at, _ := slices.BinarySearchFunc(list, e, order)
+	m.Put(key, slices.Insert(slices.Clip(list), at, e))
 }

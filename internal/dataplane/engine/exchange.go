@@ -242,7 +242,7 @@ func (ex *exchange) findRoute() bool {
 		return false
 	}
 	ex.match, ex.route = match, match.Route
-	ex.service = ex.route.Data.(*routed).service
+	ex.service = ex.snapshot.serviceOf(ex.route)
 	x.MatchedRoute, x.MatchedService = ex.route.Entity, ex.route.Service
 	r := &ex.req
 	x.UpstreamRequest = plugin.Upstream{Method: x.RequestFacts.Method, Query: view(r.Query), HasQuery: r.HasQuery}

@@ -19,10 +19,11 @@ type retirement struct {
 	// scheduled is set while a later look is due: exchanges that end with an
 	// old snapshot ask for one, and many ask at once.
 	scheduled atomic.Bool
+	closing   closing
 
 	mu sync.Mutex
 	// old are the snapshots that some exchange may still use, in the order of
-	// their retirement, with the instances that no later snapshot carries.
+	// their retirement, with what no later snapshot carries.
 	old []retired
 	// ending are instances of snapshots that are gone, for whose log phase some
 	// tunnel may still live.
@@ -30,24 +31,19 @@ type retirement struct {
 }
 
 type retired struct {
-	snapshot  *snapshot
-	instances []*pipeline.Instance
+	snapshot *snapshot
+	gone     holdings
 }
 
 // reclaimDelay is how long exchanges that end with an old snapshot are
 // collected before their instances are looked at.
 const reclaimDelay = 20 * time.Millisecond
 
-// retire notes which instances end with previous.
-func (r *retirement) retire(previous, next *snapshot) {
-	var ending []*pipeline.Instance
-	for id, in := range previous.instances {
-		if next.instances[id] != in {
-			ending = append(ending, in)
-		}
-	}
+// retire notes that previous was replaced, and what its successor does not
+// have.
+func (r *retirement) retire(previous *snapshot, gone holdings) {
 	r.mu.Lock()
-	r.old = append(r.old, retired{previous, ending})
+	r.old = append(r.old, retired{previous, gone})
 	r.mu.Unlock()
 	// From here on, an exchange that ends with previous asks for a look.
 	previous.retired.Store(true)
@@ -64,7 +60,7 @@ func (r *retirement) soon() {
 	}
 }
 
-// collect closes what nobody uses any more. The instances that end with a
+// collect has closed what nobody uses any more. The instances that end with a
 // snapshot may be carried by an earlier one that is still in use, so the order
 // of retirement is kept.
 func (r *retirement) collect() {
@@ -76,18 +72,19 @@ func (r *retirement) collect() {
 	snapshots, instances := r.inUse()
 	free := 0
 	for free < len(r.old) && !snapshots[r.old[free].snapshot] {
-		r.ending = append(r.ending, r.old[free].instances...)
-		r.old[free].snapshot.close()
+		r.ending = append(r.ending, r.old[free].gone.instances...)
+		r.close(holdings{balancers: r.old[free].gone.balancers})
 		free++
 	}
 	r.old = slices.Delete(r.old, 0, free)
+	var over holdings
 	r.ending = slices.DeleteFunc(r.ending, func(in *pipeline.Instance) bool {
-		if instances[in] {
-			return false
+		if !instances[in] {
+			over.instances = append(over.instances, in)
 		}
-		r.close(in)
-		return true
+		return !instances[in]
 	})
+	r.close(over)
 }
 
 // inUse returns what connections publish. A tunnel publishes its instances
@@ -109,29 +106,64 @@ func (r *retirement) inUse() (map[*snapshot]bool, map[*pipeline.Instance]bool) {
 	return snapshots, instances
 }
 
-// flush closes all instances, when no exchange is left.
+// flush closes everything, when no exchange is left.
 func (r *retirement) flush() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	all := holdings{instances: r.ending}
 	for _, o := range r.old {
-		r.ending = append(r.ending, o.instances...)
-		o.snapshot.close()
+		all.add(o.gone)
 	}
 	current := r.engine.current.Load()
-	for _, in := range current.instances {
-		r.ending = append(r.ending, in)
-	}
-	current.close()
-	for _, in := range r.ending {
-		r.close(in)
-	}
+	all.add(current.holdings())
 	r.old, r.ending = nil, nil
+	r.close(all)
+	r.closing.add(current.chosen.close)
+	r.closing.wait()
 }
 
-func (r *retirement) close(in *pipeline.Instance) {
-	if in.Phases.Close == nil {
-		return
+func (h *holdings) add(other holdings) {
+	h.instances = append(h.instances, other.instances...)
+	h.balancers = append(h.balancers, other.balancers...)
+}
+
+// holdings returns all that the snapshot must have closed one day.
+func (s *snapshot) holdings() (all holdings) {
+	for in := range s.plans.Each {
+		all.instances = append(all.instances, in)
 	}
+	for _, u := range s.upstreams.All() {
+		if u.usable() {
+			all.balancers = append(all.balancers, u.balancer)
+		}
+	}
+	for _, st := range s.services.All() {
+		if st.own != nil {
+			all.balancers = append(all.balancers, st.own)
+		}
+	}
+	return all
+}
+
+// close has all closed in the background.
+func (r *retirement) close(all holdings) {
+	var each []func()
+	for _, in := range all.instances {
+		if in.Phases.Close != nil {
+			each = append(each, func() { r.closeInstance(in) })
+		}
+	}
+	if len(all.balancers) > 0 {
+		each = append(each, func() {
+			for _, b := range all.balancers {
+				b.Close()
+			}
+		})
+	}
+	r.closing.add(each...)
+}
+
+func (r *retirement) closeInstance(in *pipeline.Instance) {
 	defer func() {
 		if v := recover(); v != nil {
 			r.engine.log.Error("plugin failed", "plugin", in.Plugin.Name, "phase", "close", "error", v)

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
-	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
-	"github.com/kong/kong-istio-gateway/internal/dataplane/router"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/upstream"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
@@ -92,38 +90,8 @@ func (t *target) pool(p *balancer.Peer, host []byte, sni string) *upstream.Pool 
 	return pool
 }
 
-// services builds the runtime of every service of a set.
-func (e *Engine) services(next *snapshot) (map[entity.ID]*service, []pipeline.Rejection) {
-	set := next.set
-	rejected := e.upstreams(next)
-	out := make(map[entity.ID]*service, len(set.Services))
-	for _, sparse := range set.Services {
-		if router.StreamProtocol(sparse.Protocol) {
-			continue // for the stream half of the gateway
-		}
-		complete, err := entity.Complete(sparse, e.options.Schemas)
-		if err != nil {
-			rejected = append(rejected, rejection(sparse, sparse.Name, "", err.Error()))
-			continue
-		}
-		s, field, err := e.service(complete.(*entity.Service), next)
-		if err != nil {
-			rejected = append(rejected, rejection(sparse, sparse.Name, field, err.Error()))
-			continue
-		}
-		if u, ok := next.balanced[s.host]; ok {
-			s.balancer, s.upstream = u.balancer, u.entity
-		} else {
-			s.balancer = balancer.Single(e.peerStates, s.host, s.port, e.options.Resolve)
-			next.balancers = append(next.balancers, s.balancer)
-		}
-		out[sparse.ID] = s
-	}
-	return out, rejected
-}
-
 // service builds the runtime of a complete service. The error is about field.
-func (e *Engine) service(s *entity.Service, next *snapshot) (out *service, field string, err error) {
+func (e *Engine) service(s *entity.Service, in *clientTLSFacts) (out *service, field string, err error) {
 	scheme := string(s.Protocol)
 	if scheme != "http" && scheme != "https" {
 		return nil, "protocol", fmt.Errorf("%s is not supported by this gateway; use http or https", scheme)
@@ -139,45 +107,11 @@ func (e *Engine) service(s *entity.Service, next *snapshot) (out *service, field
 		pools:          &poolCache{},
 	}
 	if scheme == "https" {
-		if out.tls, out.tlsID, field, err = e.clientTLS(s, next); err != nil {
+		if out.tls, out.tlsID, field, err = e.clientTLS(s, in); err != nil {
 			return nil, field, err
 		}
 	}
 	return out, "", nil
-}
-
-// balancedUpstream is an upstream entity with its balancer.
-type balancedUpstream struct {
-	entity   *entity.Upstream
-	balancer *balancer.Balancer
-}
-
-// upstreams builds the balancer of every upstream of a set.
-func (e *Engine) upstreams(next *snapshot) (rejected []pipeline.Rejection) {
-	set := next.set
-	targets := make(map[entity.ID][]*entity.Target, len(set.Upstreams))
-	for _, t := range set.Targets {
-		if t.Upstream != nil {
-			targets[t.Upstream.ID] = append(targets[t.Upstream.ID], t)
-		}
-	}
-	next.balanced = make(map[string]balancedUpstream, len(set.Upstreams))
-	for _, sparse := range set.Upstreams {
-		complete, err := entity.Complete(sparse, e.options.Schemas)
-		if err != nil {
-			rejected = append(rejected, rejection(sparse, sparse.Name, "", err.Error()))
-			continue
-		}
-		u := complete.(*entity.Upstream)
-		b, err := balancer.New(e.peerStates, u, targets[u.ID], e.options.Resolve)
-		if err != nil {
-			rejected = append(rejected, rejection(sparse, sparse.Name, "algorithm", err.Error()))
-			continue
-		}
-		next.balanced[u.Name] = balancedUpstream{u, b}
-		next.balancers = append(next.balancers, b)
-	}
-	return rejected
 }
 
 func milliseconds(ms *int) time.Duration { return time.Duration(*ms) * time.Millisecond }

@@ -3,6 +3,8 @@
 package engine
 
 import (
+	"cmp"
+	"slices"
 	"sync/atomic"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
@@ -13,133 +15,116 @@ import (
 )
 
 // snapshot is one running configuration. It is immutable once published, but
-// for what it finds out at first use.
+// for what it finds out at first use, and shares with its predecessor all that
+// did not change.
 type snapshot struct {
-	router    *router.Router
-	plans     *pipeline.Plans
-	instances pipeline.Instances
-	certs     *tlscert.Set
-	cas       *tlscert.CAs
-	asks      clientAsks
-	balancers []*balancer.Balancer
-	// balanced are the upstream entities with their balancers, by name.
-	balanced map[string]balancedUpstream
-	// chosen are the balancers of hosts that plugins chose.
-	chosen chosenHosts
+	tables
+	router *router.Router
+	plans  *pipeline.Plans
+	certs  *tlscert.Set
+	cas    *tlscert.CAs
+	asks   clientAsks
 	people *directory
-	set    *entity.Set
+	// chosen are the balancers of hosts that plugins chose. They do not depend
+	// on the configuration: all snapshots have the same.
+	chosen *chosenHosts
+	// made is what this snapshot has and its predecessor has not, displaced the
+	// opposite.
+	made, displaced holdings
+	// outdated says that plans of any route may hold instances that are gone.
+	outdated bool
 	// retired is set when a newer snapshot took its place.
 	retired atomic.Bool
 }
 
-// routed is what the router hands back for a matched route.
-type routed struct {
-	plan    atomic.Pointer[pipeline.Plan]
-	service *service
-	// broken says that the route's service cannot be used.
-	broken bool
+// holdings are what must be closed when nobody uses it any more.
+type holdings struct {
+	instances []*pipeline.Instance
+	balancers []*balancer.Balancer
 }
 
-// close gives back what the snapshot holds beside plugin instances.
-func (s *snapshot) close() {
-	for _, b := range s.balancers {
-		b.Close()
+// routed is what the router hands back for a matched route.
+type routed struct{ plan pipeline.PlanCache }
+
+func emptySnapshot() *snapshot {
+	return &snapshot{
+		router: &router.Router{}, plans: pipeline.NewPlans(), certs: &tlscert.Set{}, cas: &tlscert.CAs{},
+		people: &directory{}, chosen: &chosenHosts{},
 	}
-	s.chosen.close()
 }
 
 // planOf returns the route's plan, compiled on its first request: a change of
 // a global plugin must not cost work for every route at once.
 func (s *snapshot) planOf(r *router.Route) *pipeline.Plan {
-	data := r.Data.(*routed)
-	if p := data.plan.Load(); p != nil {
-		return p
+	return s.plans.Cached(&r.Data.(*routed).plan, r.Entity, r.Service)
+}
+
+// serviceOf returns the service of a route, nil when it has none that can be
+// used. It is looked up so that a change of targets or certificates costs no
+// work for the routes that lead there.
+func (s *snapshot) serviceOf(r *router.Route) *service {
+	if r.Entity.Service == nil {
+		return nil
 	}
-	p := s.plans.For(r.Entity, r.Service)
-	data.plan.Store(p)
-	return p
+	if st := s.services.At(r.Entity.Service.ID); st != nil {
+		return st.runtime
+	}
+	return nil
 }
 
-// build makes a snapshot of a set, carrying plugin instances over from
-// previous, which may be nil. Entities that cannot run are reported; what
-// depends on them answers an error.
-func (e *Engine) build(previous *snapshot, set *entity.Set) (*snapshot, []pipeline.Rejection) {
-	next := &snapshot{set: set, instances: make(pipeline.Instances, len(set.Plugins)), people: newDirectory(set, e.options.Schemas)}
-	rejected := e.configure(previous, next)
-	rejected = append(rejected, next.certificates(previous)...)
-	services, problems := e.services(next)
-	rejected = append(rejected, problems...)
-	return next, append(rejected, next.route(services)...)
+// balanced returns the upstream that a host names.
+func (s *snapshot) balanced(host string) (balancedUpstream, bool) {
+	list := s.byName.At(host)
+	if len(list) == 0 {
+		return balancedUpstream{}, false
+	}
+	last := list[len(list)-1]
+	return balancedUpstream{last.complete, last.balancer}, true
 }
 
-// configure makes or carries over the plugin instances.
-func (e *Engine) configure(previous, next *snapshot) (rejected []pipeline.Rejection) {
-	for _, p := range next.set.Plugins {
-		var old *pipeline.Instance
-		if previous != nil {
-			old = previous.instances[p.ID]
+// forget has routes let go of plans that hold instances that are gone.
+func (s *snapshot) forget(routes map[entity.ID]bool) {
+	for id := range routes {
+		if st := s.routes.At(id); st != nil {
+			st.data.plan.Forget()
 		}
-		instance, problem := e.catalog.Configure(p, old)
-		if problem != nil {
-			rejected = append(rejected, *problem)
-		}
-		next.instances[p.ID] = instance
 	}
-	ordered := make([]*pipeline.Instance, 0, len(next.set.Plugins))
-	for _, p := range next.set.Plugins {
-		ordered = append(ordered, next.instances[p.ID])
-	}
-	next.plans = pipeline.NewPlans(ordered...)
-	return rejected
 }
 
-// certificates parses the certificates of the set.
-func (s *snapshot) certificates(previous *snapshot) (rejected []pipeline.Rejection) {
-	var old *tlscert.Set
-	if previous != nil {
-		old = previous.certs
+// forgetOutdated is forget for all routes that were not used since.
+func (s *snapshot) forgetOutdated() {
+	for _, st := range s.routes.All() {
+		s.plans.ForgetOutdated(&st.data.plan)
 	}
-	var unusable, untrusted []tlscert.Problem
-	s.certs, unusable = tlscert.NewSet(old, s.set.Certificates, s.set.SNIs)
-	s.cas, untrusted = tlscert.NewCAs(s.set.CACertificates)
-	s.asks = newClientAsks(s.set, func(id entity.ID) *pipeline.Instance { return s.instances[id] })
-	for _, p := range append(unusable, untrusted...) {
-		rejected = append(rejected, pipeline.Rejection{Key: entity.Key{Kind: p.Kind, ID: p.ID}, Name: string(p.ID), Field: p.Field, Reason: p.Err.Error()})
-	}
-	return rejected
 }
 
-// route compiles the router. A route whose service cannot be used stays, so
-// that its requests do not fall through to a route that was not meant for them.
-func (s *snapshot) route(services map[entity.ID]*service) (rejected []pipeline.Rejection) {
-	items := make([]router.Item, 0, len(s.set.Routes))
-	for _, r := range s.set.Routes {
-		if router.StreamRoute(r) {
-			continue // for the stream half of the gateway
-		}
-		item := router.Item{Route: r, Data: &routed{}}
-		if r.Service != nil {
-			runtime := services[r.Service.ID]
-			item.Data = &routed{service: runtime, broken: runtime == nil}
-			if runtime != nil {
-				item.Service = runtime.entity
-			} else {
-				rejected = append(rejected, rejection(r, r.Name, "service", "the service is missing or cannot be used"))
-			}
-		}
-		items = append(items, item)
-	}
-	routes, unroutable := router.New(items)
-	for _, p := range unroutable {
-		rejected = append(rejected, pipeline.Rejection{
-			Key:  entity.Key{Kind: entity.KindRoute, ID: p.RouteID},
-			Name: p.RouteName, Field: p.Field, Reason: p.Err.Error(),
-		})
-	}
-	s.router = routes
-	return rejected
+// reportOrder is the order in which kinds of entities are reported.
+var reportOrder = []entity.Kind{
+	entity.KindPlugin, entity.KindCertificate, entity.KindSNI, entity.KindCACertificate,
+	entity.KindUpstream, entity.KindService, entity.KindRoute,
 }
 
-func rejection(e entity.Entity, name, field, reason string) pipeline.Rejection {
-	return pipeline.Rejection{Key: entity.KeyOf(e), Name: name, Field: field, Reason: reason}
+// rejections returns everything that cannot run, by kind, and within a kind in
+// the order of the set, if it is given, or else by id.
+func (s *snapshot) rejections(set *entity.Set) []pipeline.Rejection {
+	if s.problems.Len() == 0 {
+		return nil
+	}
+	place := map[entity.Key]int{}
+	if set != nil {
+		for e := range set.All() {
+			place[entity.KeyOf(e)] = len(place)
+		}
+	}
+	var out []pipeline.Rejection
+	for _, list := range s.problems.All() {
+		out = append(out, list...)
+	}
+	slices.SortStableFunc(out, func(a, b pipeline.Rejection) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(reportOrder, a.Key.Kind), slices.Index(reportOrder, b.Key.Kind)),
+			cmp.Compare(place[a.Key], place[b.Key]), cmp.Compare(a.Key.ID, b.Key.ID),
+		)
+	})
+	return out
 }

@@ -162,7 +162,7 @@ func (s *serverTLS) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		return nil, nil
 	}
 	asks := h.snapshot.asks.of(hello.ServerName)
-	if h.snapshot.asks.phases {
+	if h.snapshot.asks.phases > 0 {
 		asked, err := h.certificatePhase(hello)
 		if err != nil {
 			return nil, err

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"slices"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/tlscert"
 	"github.com/kong/kong-istio-gateway/internal/entity"
@@ -86,10 +87,32 @@ func checkDepth(chains [][]*x509.Certificate, depth int) error {
 	return nil
 }
 
+// clientTLSFacts are what the TLS settings of a service depend on besides it.
+type clientTLSFacts struct {
+	certs       *tlscert.Set
+	cas         *tlscert.CAs
+	authorities func(entity.ID) *entity.CACertificate
+	// upstream is the one that the service's host names, nil without.
+	upstream *entity.Upstream
+}
+
+// certificates returns the ids of all that the settings of a service are made
+// of, usable or not.
+func (in *clientTLSFacts) certificates(s *entity.Service) []entity.ID {
+	out := slices.Clone(s.CACertificates)
+	switch {
+	case s.ClientCertificate != nil:
+		out = append(out, s.ClientCertificate.ID)
+	case in.upstream != nil && in.upstream.ClientCertificate != nil:
+		out = append(out, in.upstream.ClientCertificate.ID)
+	}
+	return out
+}
+
 // clientTLS returns the TLS settings for a service and an id that is equal for
 // equal settings, so that connections and sessions are shared only between
 // these. The error is about field.
-func (e *Engine) clientTLS(s *entity.Service, in *snapshot) (config *tls.Config, id, field string, err error) {
+func (e *Engine) clientTLS(s *entity.Service, in *clientTLSFacts) (config *tls.Config, id, field string, err error) {
 	u := e.upstreamTLS
 	verify, depth, roots, client := u.verify, u.depth, u.roots, u.client
 	if s.TLSVerify != nil {
@@ -110,7 +133,7 @@ func (e *Engine) clientTLS(s *entity.Service, in *snapshot) (config *tls.Config,
 			return nil, "", "ca_certificates", err
 		}
 		for _, ca := range s.CACertificates {
-			fmt.Fprintf(digest, "ca=%q\n", caText(in.set, ca))
+			fmt.Fprintf(digest, "ca=%q\n", in.authorities(ca).Cert)
 		}
 	}
 	return u.config(verify, depth, roots, client), hex.EncodeToString(digest.Sum(nil)[:16]), "", nil
@@ -118,9 +141,9 @@ func (e *Engine) clientTLS(s *entity.Service, in *snapshot) (config *tls.Config,
 
 // clientCertificate returns the certificate that the service names, or else its
 // upstream entity; nil when neither does.
-func clientCertificate(s *entity.Service, in *snapshot, digest hash.Hash) (cert *tls.Certificate, field string, err error) {
+func clientCertificate(s *entity.Service, in *clientTLSFacts, digest hash.Hash) (cert *tls.Certificate, field string, err error) {
 	ref, field, of := s.ClientCertificate, "client_certificate", ""
-	if u := in.balanced[s.Host].entity; ref == nil && u != nil {
+	if u := in.upstream; ref == nil && u != nil {
 		ref, field, of = u.ClientCertificate, "host", fmt.Sprintf("upstream %s, client_certificate: ", cmp.Or(u.Name, string(u.ID)))
 	}
 	if ref == nil {
@@ -133,15 +156,6 @@ func clientCertificate(s *entity.Service, in *snapshot, digest hash.Hash) (cert 
 		fmt.Fprintf(digest, "certificate=%x\n", der)
 	}
 	return cert, "", nil
-}
-
-func caText(set *entity.Set, id entity.ID) string {
-	for _, ca := range set.CACertificates {
-		if ca.ID == id {
-			return ca.Cert
-		}
-	}
-	return ""
 }
 
 // verifying returns the settings with another answer to whether the upstream

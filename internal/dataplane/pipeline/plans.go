@@ -38,10 +38,12 @@ func (p *Plans) Unrouted() *Plan { return p.unrouted }
 // Instance returns the instance of a plugin, nil if there is none.
 func (p *Plans) Instance(id entity.ID) *Instance { return p.instances.At(id).instance }
 
-// Each calls f for every instance.
-func (p *Plans) Each(f func(*Instance)) {
+// Each yields every instance, in no particular order.
+func (p *Plans) Each(yield func(*Instance) bool) {
 	for _, in := range p.instances.All() {
-		f(in.instance)
+		if !yield(in.instance) {
+			return
+		}
 	}
 }
 
@@ -91,6 +93,14 @@ func (p *Plans) Cached(cache *PlanCache, route *entity.Route, service *entity.Se
 
 // Forget lets go of the plan: its instances may be gone.
 func (c *PlanCache) Forget() { c.latest.Store(nil) }
+
+// ForgetOutdated has a cache let go of a plan that was not used since these
+// Plans took the place of others.
+func (p *Plans) ForgetOutdated(c *PlanCache) {
+	if known := c.latest.Load(); known != nil && known.version != p.version {
+		c.latest.CompareAndSwap(known, nil)
+	}
+}
 
 // PlansEdit collects changes to a Plans. It is not safe for concurrent use.
 type PlansEdit struct {
