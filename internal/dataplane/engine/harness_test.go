@@ -69,6 +69,8 @@ type rigOptions struct {
 	settings func(*engine.Settings)
 	plugins  probes
 	dialer   *net.Dialer
+	// http1 offers no HTTP/2 over TLS.
+	http1 bool
 	// accessLog replaces the one that the rig can show.
 	accessLog *engine.AccessLog
 }
@@ -105,7 +107,7 @@ func startRig(t testing.TB, config string, o rigOptions) *rig {
 	}
 	r.apply(config)
 	loopback := netip.MustParseAddrPort("127.0.0.1:0")
-	if err := r.Listen(t.Context(), []engine.ListenSpec{{Address: loopback}, {Address: loopback, TLS: true, HTTP2: true}}); err != nil {
+	if err := r.Listen(t.Context(), []engine.ListenSpec{{Address: loopback}, {Address: loopback, TLS: true, HTTP2: !o.http1}}); err != nil {
 		t.Fatal(err)
 	}
 	r.plain, r.secure = r.Addresses()[0].String(), r.Addresses()[1].String()
