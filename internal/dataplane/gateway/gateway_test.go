@@ -29,7 +29,7 @@ func TestNew(t *testing.T) {
 	if _, err := New(options); err == nil || !strings.Contains(err.Error(), "twice") {
 		t.Errorf("a plugin registered twice: %v", err)
 	}
-	options.Plugins, options.Settings.SSLCipherSuite = nil, "none"
+	options.Plugins, options.Settings.TLS.Policy.CipherSuite = nil, "none"
 	if _, err := New(options); err == nil {
 		t.Error("an unknown cipher suite is accepted")
 	}
