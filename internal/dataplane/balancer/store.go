@@ -22,6 +22,14 @@ type Store struct {
 
 	mu     sync.Mutex
 	states map[stateKey]*stored
+	// unused are the keys whose last user went, in that order. A key may be used
+	// again meanwhile, and be in it more than once.
+	unused []unusedState
+}
+
+type unusedState struct {
+	key  stateKey
+	left time.Time
 }
 
 // stateKey is one address of one target of one upstream.
@@ -68,16 +76,23 @@ func (s *Store) release(key stateKey) {
 	if e := s.states[key]; e != nil {
 		if e.users--; e.users == 0 {
 			e.left = s.now()
+			s.unused = append(s.unused, unusedState{key, e.left})
 		}
 	}
 }
 
+// prune forgets what was not used for long. It looks only at what is due.
 func (s *Store) prune() {
 	limit := s.now().Add(-stateRetention)
-	for k, e := range s.states {
-		if e.users == 0 && e.left.Before(limit) {
-			delete(s.states, k)
+	for len(s.unused) > 0 && s.unused[0].left.Before(limit) {
+		due := s.unused[0]
+		s.unused = s.unused[1:]
+		if e := s.states[due.key]; e != nil && e.users == 0 && e.left.Equal(due.left) {
+			delete(s.states, due.key)
 		}
+	}
+	if len(s.unused) == 0 {
+		s.unused = nil
 	}
 }
 
