@@ -19,8 +19,12 @@ type Case struct {
 	// Quirk says why Kong's recorded answer need not be followed.
 	Quirk string `json:"quirk"`
 	// Env are the settings that the gateway is started with.
-	Env      map[string]string       `json:"env"`
-	Config   json.RawMessage         `json:"config"`
+	Env    map[string]string `json:"env"`
+	Config json.RawMessage   `json:"config"`
+	// Refused says that the configuration must be refused, Refusal which parts
+	// of it Kong objects to: a path of each, and its message.
+	Refused  bool                    `json:"config_refused"`
+	Refusal  []map[string]string     `json:"refusal"`
 	Backends map[string]*BackendSpec `json:"backends"`
 	Sinks    map[string]*SinkSpec    `json:"sinks"`
 	Known    map[string]any          `json:"known"`

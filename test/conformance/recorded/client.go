@@ -10,6 +10,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http2"
 )
 
 // patience bounds one exchange.
@@ -19,15 +21,20 @@ const patience = 15 * time.Second
 type client struct {
 	plain, secure string
 	kept          map[string]*clientConn
+	variant       Variant
 }
 
 type clientConn struct {
 	net.Conn
-	in *bufio.Reader
+	in     *bufio.Reader
+	frames *client2 // where HTTP/2 is spoken
 }
 
 func (c *client) connect(s *Send) (*clientConn, error) {
 	address := c.plain
+	if c.variant.TLS && s.TLS == nil {
+		s.TLS = &SendTLS{}
+	}
 	if s.TLS != nil || s.PlainTLS {
 		address = c.secure
 	}
@@ -38,6 +45,9 @@ func (c *client) connect(s *Send) (*clientConn, error) {
 	_ = nc.SetDeadline(time.Now().Add(patience))
 	if s.TLS != nil {
 		config := &tls.Config{InsecureSkipVerify: true, ServerName: s.TLS.SNI, MinVersion: tls.VersionTLS12} //nolint:gosec // the gateway's own certificates
+		if c.variant.HTTP2 {
+			config.NextProtos = []string{http2.NextProtoTLS}
+		}
 		if s.TLS.Cert != "" {
 			pair, err := tls.X509KeyPair([]byte(s.TLS.Cert), []byte(s.TLS.Key))
 			if err != nil {
@@ -52,7 +62,30 @@ func (c *client) connect(s *Send) (*clientConn, error) {
 		}
 		nc = secured
 	}
-	return &clientConn{nc, bufio.NewReader(nc)}, nil
+	conn := &clientConn{Conn: nc, in: bufio.NewReader(nc)}
+	if s.TLS != nil && c.variant.HTTP2 {
+		if conn.frames, err = newClient2(nc); err != nil {
+			_ = nc.Close()
+			return nil, err
+		}
+	}
+	return conn, nil
+}
+
+// ask sends a request on a connection and reads the answer.
+func (conn *clientConn) ask(s *Send) (*message, error) {
+	if conn.frames != nil {
+		return conn.frames.exchange(s)
+	}
+	if _, err := conn.Write(s.bytes()); err != nil {
+		return nil, err
+	}
+	method := or(s.Method, "GET")
+	m, err := readMessage(conn.in, method)
+	for err == nil && m.status() == 100 {
+		m, err = readMessage(conn.in, method)
+	}
+	return m, err
 }
 
 // exchange sends a request and returns the answer, with its header lines as
@@ -72,14 +105,7 @@ func (c *client) exchange(s *Send, n names) (result, []Field, error) {
 	} else {
 		defer func() { _ = conn.Close() }()
 	}
-	if _, err := conn.Write(s.bytes()); err != nil {
-		return nil, nil, err
-	}
-	method := or(s.Method, "GET")
-	m, err := readMessage(conn.in, method)
-	for err == nil && m.status() == 100 {
-		m, err = readMessage(conn.in, method)
-	}
+	m, err := conn.ask(s)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errNoAnswer, err)
 	}

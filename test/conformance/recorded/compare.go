@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
@@ -74,6 +75,11 @@ func differs(want, got any, where string) []string {
 			got = fmt.Sprintf("sha256:%x:%d", sha256.Sum256(unlatin(text)), len(unlatin(text)))
 		}
 	case map[string]any:
+		if form, ok := w["form"]; ok {
+			got = formOf(text)
+			want = form
+			break
+		}
 		tree, ok := w["json"]
 		if !ok {
 			break
@@ -89,6 +95,27 @@ func differs(want, got any, where string) []string {
 		return nil
 	}
 	return problem
+}
+
+// formOf reads a form: a value by name, or a list of them.
+func formOf(text string) any {
+	out := map[string]any{}
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		return err.Error()
+	}
+	for name, list := range values {
+		if len(list) == 1 {
+			out[name] = list[0]
+			continue
+		}
+		var all []any
+		for _, v := range list {
+			all = append(all, v)
+		}
+		out[name] = all
+	}
+	return out
 }
 
 var bare = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\$\{[^}"]*\}`)

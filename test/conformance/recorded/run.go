@@ -34,17 +34,19 @@ const (
 // run is one case under way.
 type run struct {
 	c        *Case
+	variant  Variant
 	names    names
 	backends map[string]*backend
 	sinks    map[string]*sink
 	engine   *engine.Engine
 	client   client
+	refused  []entity.Problem // what speaks against a configuration that is to be refused
 }
 
 // Run runs a case and returns the differences. The error says that it could
 // not be run.
-func Run(ctx context.Context, c *Case) (problems []string, err error) {
-	r := &run{c: c, names: names{}, backends: map[string]*backend{}, sinks: map[string]*sink{}}
+func Run(ctx context.Context, c *Case, v Variant) (problems []string, err error) {
+	r := &run{c: c, variant: v, names: names{}, backends: map[string]*backend{}, sinks: map[string]*sink{}}
 	for k, v := range c.Known {
 		r.names[k] = v
 	}
@@ -54,6 +56,9 @@ func Run(ctx context.Context, c *Case) (problems []string, err error) {
 	}
 	if err := r.startGateway(ctx); err != nil {
 		return nil, err
+	}
+	if c.Refused {
+		return r.refusal(), r.stop()
 	}
 	for i := range c.Steps {
 		found, err := r.step(&c.Steps[i], fmt.Sprintf("step %d", i))
@@ -106,16 +111,57 @@ func (r *run) startGateway(ctx context.Context) error {
 		return err
 	}
 	addresses := r.engine.Addresses()
-	r.client = client{plain: addresses[0].String(), secure: addresses[1].String(), kept: map[string]*clientConn{}}
+	r.client = client{plain: addresses[0].String(), secure: addresses[1].String(), kept: map[string]*clientConn{}, variant: r.variant}
 	for i, name := range []string{"proxy.port", "tls.port"} {
 		r.names[name] = int(netip.MustParseAddrPort(addresses[i].String()).Port())
 	}
+	if r.variant.Reload {
+		if err := r.serveAnother(); err != nil {
+			return err
+		}
+	}
 	set, problems := entity.Decode(r.names.fill(r.c.Config), schemas.All())
+	if r.c.Refused {
+		r.refused = problems
+		return nil
+	}
 	if len(problems) > 0 {
 		return fmt.Errorf("configuration refused: %v", problems)
 	}
 	if rejected := r.engine.Apply(set); len(rejected) > 0 {
 		return fmt.Errorf("configuration rejected: %v", rejected)
+	}
+	return nil
+}
+
+// another is what a gateway serves before it gets a case's configuration: none
+// of it may be left then.
+const another = `
+_format_version: "3.0"
+services:
+- {name: another, url: "http://127.0.0.1:1/another", routes: [{name: another, paths: ["/", "~/.*"], hosts: [], methods: []}]}
+- {name: example, url: "http://127.0.0.1:1", routes: [{name: example, hosts: [example.com, localhost], paths: ["/"]}]}
+consumers: [{username: another, keyauth_credentials: [{key: another}]}]
+plugins: [{name: request-termination, config: {status_code: 418, message: another}}]
+`
+
+// serveAnother makes the gateway serve, and its client see, something else.
+func (r *run) serveAnother() error {
+	for _, config := range []string{`_format_version: "3.0"`, another} {
+		set, problems := entity.Decode([]byte(config), schemas.All())
+		if len(problems) > 0 {
+			return fmt.Errorf("the configuration before: %v", problems)
+		}
+		if rejected := r.engine.Apply(set); len(rejected) > 0 {
+			return fmt.Errorf("the configuration before: %v", rejected)
+		}
+	}
+	got, _, err := r.client.exchange(&Send{}, r.names)
+	if err != nil {
+		return err
+	}
+	if got["status"] != 418.0 {
+		return fmt.Errorf("the configuration before does not serve: %v", got)
 	}
 	return nil
 }
@@ -164,6 +210,7 @@ func (r *run) step(s *Step, where string) ([]string, error) {
 	if err := json.Unmarshal(s.Expect, &want); err != nil {
 		return nil, err
 	}
+	r.variant.adapt(want, send, r.c)
 	before := map[string]int{}
 	for name, b := range r.backends {
 		before[name] = len(b.calls())
@@ -175,10 +222,22 @@ func (r *run) step(s *Step, where string) ([]string, error) {
 		if got, fields, err = r.client.exchange(send, r.names); err != nil {
 			got = result{"status": 0.0, "headers": map[string]any{}, "body": err.Error()}
 		}
+		r.settle()
 	}
 	problems := r.capture(s, fields, where)
 	problems = append(problems, compare(want, got, where, r.c.Exact)...)
 	return append(problems, r.upstream(want, before, where)...), nil
+}
+
+// settle waits until the gateway is done with the connections that the client
+// closed: the log phase follows the answer, and the next request may depend on
+// what it counts.
+func (r *run) settle() {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(arrival); r.engine.Connections() > len(r.client.kept) && time.Now().Before(end); {
+		<-tick.C
+	}
 }
 
 // capture notes parts of the answer's headers for later steps.
