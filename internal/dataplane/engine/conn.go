@@ -38,6 +38,7 @@ type conn struct {
 	raw    syscall.RawConn       // of socket
 	arrive func(fd uintptr) bool // take, bound once
 	taken  error                 // of take
+	first  [1]byte               // of a request over TLS
 	nc     net.Conn              // socket, or TLS over it
 	limits *http1.Limits
 	// plain is set when a client speaks plain HTTP to a TLS listener.

@@ -16,8 +16,8 @@ import (
 // closed.
 const lastLook = 5 * time.Second
 
-// awaitFirst waits for the first bytes of a request. On plaintext connections
-// it holds no memory for them while it waits.
+// awaitFirst waits for the first bytes of a request. It holds no memory for
+// them while it waits.
 func (c *conn) awaitFirst() bool {
 	c.beginIdle()
 	err := c.readFirst()
@@ -33,14 +33,27 @@ func (c *conn) awaitFirst() bool {
 // readFirst reads what comes first.
 func (c *conn) readFirst() (err error) {
 	if c.nc != net.Conn(c.socket) {
-		c.begin()
-		c.filled, err = c.nc.Read(c.buf)
-		return err
+		return c.readFirstSecured()
 	}
 	c.taken = nil
 	if err = c.raw.Read(c.arrive); err == nil {
 		err = c.taken
 	}
+	return err
+}
+
+// readFirstSecured waits for a single byte: crypto/tls does not tell whether it
+// holds any, so that the socket cannot be asked. What came with it is read at
+// once; if nothing did, the deadline of the wait holds for the second byte too.
+func (c *conn) readFirstSecured() error {
+	c.rest()
+	if n, err := c.nc.Read(c.first[:]); n == 0 {
+		return err
+	}
+	c.begin()
+	c.buf[0] = c.first[0]
+	n, err := c.nc.Read(c.buf[1:])
+	c.filled = 1 + n
 	return err
 }
 

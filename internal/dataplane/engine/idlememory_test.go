@@ -26,14 +26,22 @@ func TestIdleMemory(t *testing.T) {
 	}
 	r := startRig(t, service(quickUpstream(t), ""), rigOptions{})
 	address := netip.MustParseAddrPort(r.plain)
-	// What is made once is not counted.
-	for range 100 {
-		newRawClient(t, address).roundTrip(t)
+	clients := make([]rawClient, 0, idleConnections+100)
+	t.Cleanup(func() {
+		for _, c := range clients {
+			_ = unix.Close(int(c))
+		}
+	})
+	connect := func(n int) {
+		for range n {
+			c := newRawClient(t, address)
+			clients = append(clients, c)
+			c.roundTrip(t)
+		}
 	}
+	connect(100) // what is made once is not counted
 	before := memoryInUse()
-	for range idleConnections {
-		newRawClient(t, address).roundTrip(t)
-	}
+	connect(idleConnections)
 	until(t, "the connections", func() bool { return r.Connections() == idleConnections+100 })
 	each := (memoryInUse() - before) / idleConnections
 	t.Logf("%d bytes for an idle connection", each)
@@ -60,7 +68,6 @@ func newRawClient(t *testing.T, address netip.AddrPort) rawClient {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = unix.Close(fd) })
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(address.Port()), Addr: address.Addr().As4()}); err != nil {
 		t.Fatal(err)
 	}
