@@ -90,6 +90,11 @@ func (ex *exchange) took(data []byte, last bool) error {
 	return nil
 }
 
+// trailing reports whether the body is in memory as a whole, with trailers.
+func (ex *exchange) trailing() bool {
+	return ex.readDone && !ex.x.BodyReplaced && ex.req.Framing == http1.BodyChunked && ex.down.requestTrailers().Len() > 0
+}
+
 // upstreamFraming decides how the body goes upstream: with a length when all
 // of it is in memory or the client said how long it is.
 func (ex *exchange) upstreamFraming() (http1.Framing, int64) {
@@ -99,6 +104,8 @@ func (ex *exchange) upstreamFraming() (http1.Framing, int64) {
 		return http1.BodyLength, int64(len(x.RequestBody))
 	case ex.req.Framing == http1.BodyNone:
 		return http1.BodyNone, -1
+	case ex.trailing():
+		return http1.BodyChunked, -1
 	case ex.readDone:
 		return http1.BodyLength, int64(len(ex.stash))
 	case ex.req.Framing == http1.BodyLength:

@@ -43,9 +43,6 @@ type conn struct {
 	limits *http1.Limits
 	// plain is set when a client speaks plain HTTP to a TLS listener.
 	plain bool
-	// stream says that this is one stream of an HTTP/2 connection: there is no
-	// socket, and one request.
-	stream bool
 
 	// work is nil while nothing of a request is there.
 	*work
@@ -63,6 +60,8 @@ type conn struct {
 	// client, 0 otherwise; watched is the watcher's own note of it.
 	waiting atomic.Uint64
 	watched uint64
+	// streams is set once the connection speaks HTTP/2.
+	streams atomic.Pointer[http2Conn]
 	// stopped is set while an upload that reads the client is to end.
 	stopped atomic.Bool
 

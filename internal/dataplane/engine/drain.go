@@ -44,7 +44,7 @@ func (e *Engine) AnnounceDrain() { e.draining.Store(true) }
 func (e *Engine) Drain(ctx context.Context) error {
 	e.AnnounceDrain()
 	e.stopAccepting(ctx)
-	e.http2.end()
+	e.endHTTP2()
 	done := make(chan struct{})
 	go func() {
 		e.serving.Wait()

@@ -73,9 +73,7 @@ type Engine struct {
 	dates    dateClock
 
 	conns connections
-	// streams are the exchanges of HTTP/2 connections, which are among conns.
-	streams connections
-	http2   *http2Server
+	http2 *http2Server
 	// accepting are the loops that accept, serving the connections, background
 	// everything else that ends with the engine.
 	accepting  sync.WaitGroup
@@ -125,10 +123,7 @@ func New(options Options) (*Engine, error) {
 		IdleTimeout: options.Settings.UpstreamKeepaliveIdleTimeout,
 	}, time.Now)
 	e.conns.init()
-	e.streams.init()
-	if e.http2, err = newHTTP2Server(e); err != nil {
-		return nil, err
-	}
+	e.http2 = newHTTP2Server(e)
 	e.retiring.engine = e
 	empty, _ := e.build(nil, &entity.Set{})
 	e.current.Store(empty)

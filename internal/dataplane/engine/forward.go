@@ -236,8 +236,15 @@ func (ex *exchange) send(host []byte, now time.Time) error {
 		first = ex.stash
 	}
 	streaming := !x.BodyReplaced && !ex.readDone
-	if err := ex.sendRequestHead(host, framing, length, first, streaming, now); err != nil || !streaming {
+	trailing := ex.trailing()
+	if err := ex.sendRequestHead(host, framing, length, first, streaming || trailing, now); err != nil {
 		return err
+	}
+	switch {
+	case trailing:
+		return ex.up.sendBody(nil, true, ex.down.requestTrailers())
+	case !streaming:
+		return nil
 	}
 	if err := ex.down.sendContinue(); err != nil {
 		return err

@@ -3,21 +3,19 @@
 package engine
 
 import (
-	"bytes"
-	"context"
-	"log/slog"
-	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/http2"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/http2/session"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
 )
 
 const (
+	// alpnHTTP2 is HTTP/2 over TLS (RFC 9113 §3.1).
+	alpnHTTP2 = "h2"
 	// http2Streams is how many requests a client may have under way on one
 	// connection (nginx's http2_max_concurrent_streams).
 	http2Streams = 128
@@ -25,62 +23,62 @@ const (
 	// the exchange to read them, http2ConnectionWindow those of a connection.
 	http2StreamWindow     = 256 << 10
 	http2ConnectionWindow = 1 << 20
+	// shortestWait is what a timeout of 0 becomes: a connection must live long
+	// enough to say something.
+	shortestWait = 100 * time.Millisecond
 )
 
-// http2Server speaks HTTP/2 on the engine's client connections: it owns frames
-// and flow control, and hands each stream to an exchange as if it were a
-// connection with one request.
+// http2Server holds what all client connections that speak HTTP/2 share.
 type http2Server struct {
-	frames http2.Server //nolint:staticcheck // see serveHTTP2
-	base   http.Server
+	plain, trusted *session.Options
 	// ending is set when connections are to finish their streams and end.
 	ending atomic.Bool
 }
 
-func newHTTP2Server(e *Engine) (*http2Server, error) {
-	s := &http2Server{base: http.Server{
-		IdleTimeout:    e.settings.KeepaliveTimeout,
-		MaxHeaderBytes: e.limits.HeadBytes,
-		// What the peer does wrong is its own business.
-		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
-		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:          http2Streams,
-			MaxReceiveBufferPerConnection: http2ConnectionWindow,
-			MaxReceiveBufferPerStream:     http2StreamWindow,
-			WriteByteTimeout:              e.settings.SendTimeout,
-		},
-	}}
-	s.base.ConnState = func(net.Conn, http.ConnState) {
-		if s.ending.Load() {
-			// The connection may have been too young for the call of end.
-			s.goAway()
+func newHTTP2Server(e *Engine) *http2Server {
+	options := func(limits *http1.Limits) *session.Options {
+		return &session.Options{
+			Config: &http2.Config{
+				Limits: limits, MaxStreams: http2Streams, StreamWindow: http2StreamWindow, ConnWindow: http2ConnectionWindow,
+			},
+			Handle:       func(s *session.Stream) { s.Session().Owner().(*http2Conn).serve(s) },
+			StartTimeout: max(e.settings.ClientHeaderTimeout, shortestWait),
+			IdleTimeout:  max(e.settings.KeepaliveTimeout, shortestWait),
+			WriteTimeout: max(e.settings.SendTimeout, shortestWait),
 		}
 	}
-	return s, http2.ConfigureServer(&s.base, &s.frames) //nolint:staticcheck // see serveHTTP2
+	return &http2Server{plain: options(&e.limits), trusted: options(&e.trustedLimits)}
 }
 
-// end tells all clients that no further stream will be served. Connections
+// endHTTP2 tells all clients that no further stream will be served. Connections
 // close when their last stream has ended.
-func (s *http2Server) end() {
-	s.ending.Store(true)
-	s.goAway()
+func (e *Engine) endHTTP2() {
+	e.http2.ending.Store(true)
+	e.conns.each(func(c *conn) {
+		if h := c.streams.Load(); h != nil {
+			h.session.Drain()
+		}
+	})
 }
 
-func (s *http2Server) goAway() {
-	// The http.Server has neither listeners nor connections of its own: this
-	// only runs what ConfigureServer registered, and does not wait.
-	_ = s.base.Shutdown(context.Background())
+// eachHandle calls visit for every exchange, under way or not.
+func (e *Engine) eachHandle(visit func(*handle)) {
+	e.conns.each(func(c *conn) {
+		visit(&c.handle)
+		if h := c.streams.Load(); h != nil {
+			h.each(visit)
+		}
+	})
 }
 
 // http2Conn is what the streams of one connection share.
 type http2Conn struct {
-	conn *conn
-	// requests counts the streams so far.
-	requests atomic.Int64
+	conn    *conn
+	session *session.Session
 
-	mu     sync.Mutex
-	closed bool
-	open   sync.WaitGroup
+	mu sync.Mutex
+	// all are the downstreams made so far, idle those without a stream.
+	all, idle []*http2Downstream
 }
 
 // speaksHTTP2 finds out which protocol the client speaks: by ALPN over TLS, by
@@ -88,7 +86,7 @@ type http2Conn struct {
 // the connection ended before it said so.
 func (c *conn) speaksHTTP2() (is, ok bool) {
 	if c.tls != nil {
-		return c.tls.NegotiatedProtocol == http2.NextProtoTLS, true
+		return c.tls.NegotiatedProtocol == alpnHTTP2, true
 	}
 	if c.plain {
 		return false, true
@@ -114,66 +112,66 @@ func (c *conn) speaksHTTP2() (is, ok bool) {
 // the last of them is done.
 func (c *conn) serveHTTP2() {
 	_ = c.nc.SetDeadline(time.Time{})
-	nc := c.nc
-	if c.filled > 0 {
-		nc = &replayed{Conn: c.nc, first: bytes.Clone(c.buf[:c.filled])}
+	options := c.engine.http2.plain
+	if c.limits == &c.engine.trustedLimits {
+		options = c.engine.http2.trusted
 	}
-	c.rest()
 	h := &http2Conn{conn: c}
-	c.engine.http2.frames.ServeConn(nc, &http2.ServeConnOpts{ //nolint:staticcheck // the connections are accepted, counted and drained here
-		Context: c.engine.context, BaseConfig: &c.engine.http2.base, Handler: h,
-	})
-	h.mu.Lock()
-	h.closed = true
-	h.mu.Unlock()
-	h.open.Wait()
+	var first []byte
+	if c.work != nil {
+		first = c.buf[:c.filled]
+	}
+	h.session = session.New(c.nc, first, options, h)
+	c.rest()
+	c.streams.Store(h)
+	if c.engine.http2.ending.Load() {
+		// It may have been too young for endHTTP2.
+		h.session.Drain()
+	}
+	h.session.Run()
 }
 
-// ServeHTTP takes one stream through an exchange.
-func (h *http2Conn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !h.begin() {
-		panic(http.ErrAbortHandler) //nolint:forbidigo // the frame layer's way to reset a stream
-	}
-	defer h.open.Done()
-	s := newHTTP2Stream(h, w, r)
-	s.serve()
-	if !s.complete {
-		// Only a reset tells the client that the answer is incomplete.
-		panic(http.ErrAbortHandler) //nolint:forbidigo // the frame layer's way to reset a stream
-	}
-}
-
-// begin counts a stream; it returns false when the connection is over.
-func (h *http2Conn) begin() bool {
+// take returns a downstream for a stream.
+func (h *http2Conn) take() *http2Downstream {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed {
-		return false
+	if n := len(h.idle); n > 0 {
+		d := h.idle[n-1]
+		h.idle = h.idle[:n-1]
+		return d
 	}
-	h.open.Add(1)
-	h.requests.Add(1)
-	return true
+	d := &http2Downstream{conn: h}
+	d.engine, d.life = h.conn.engine, pipeline.NewLifetime(h.conn.engine.context)
+	d.onFail = d.leave
+	h.all = append(h.all, d)
+	return d
+}
+
+func (h *http2Conn) give(d *http2Downstream) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.idle = append(h.idle, d)
+}
+
+func (h *http2Conn) each(visit func(*handle)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, d := range h.all {
+		visit(&d.handle)
+	}
+}
+
+// serve takes one stream through an exchange.
+func (h *http2Conn) serve(s *session.Stream) {
+	d := h.take()
+	if d.serve(s) {
+		h.give(d)
+	}
 }
 
 // last reports whether the connection takes no further streams after those
 // under way.
 func (h *http2Conn) last() bool {
 	e := h.conn.engine
-	return e.draining.Load() || h.requests.Load() >= int64(e.settings.KeepaliveRequests)
-}
-
-// replayed is a connection whose first bytes were already read.
-type replayed struct {
-	net.Conn
-	first []byte
-}
-
-func (r *replayed) Read(p []byte) (int, error) {
-	if len(r.first) > 0 {
-		n := copy(p, r.first)
-		r.first = r.first[n:]
-		return n, nil
-	}
-	r.first = nil
-	return r.Conn.Read(p)
+	return e.draining.Load() || h.session.Opened() >= e.settings.KeepaliveRequests
 }

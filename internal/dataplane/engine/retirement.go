@@ -91,18 +91,16 @@ func (r *retirement) collect() {
 // before it lets its snapshot go, so a connection's snapshot is read first.
 func (r *retirement) inUse() (map[*snapshot]bool, map[*pipeline.Instance]bool) {
 	snapshots, instances := map[*snapshot]bool{}, map[*pipeline.Instance]bool{}
-	note := func(c *conn) {
-		if s := c.using.Load(); s != nil {
+	r.engine.eachHandle(func(h *handle) {
+		if s := h.using.Load(); s != nil {
 			snapshots[s] = true
 		}
-		if picked := c.tunnelling.Load(); picked != nil {
+		if picked := h.tunnelling.Load(); picked != nil {
 			for _, in := range *picked {
 				instances[in] = true
 			}
 		}
-	}
-	r.engine.conns.each(note)
-	r.engine.streams.each(note)
+	})
 	return snapshots, instances
 }
 

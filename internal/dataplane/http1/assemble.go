@@ -44,7 +44,7 @@ func (a *Assembly) BeginTrailers(h *Header, arena *Arena, limits *Limits) {
 }
 
 func (a *Assembly) begin(s side, h *Header, arena *Arena, limits *Limits) {
-	*a = Assembly{limits: limits, arena: arena, header: h}
+	*a = Assembly{limits: limits, arena: arena, header: h, length: -1}
 	a.scanner.begin(s, 0, 0)
 }
 
@@ -309,3 +309,6 @@ func AppendTarget(dst []byte, r *RequestHead) []byte {
 	}
 	return dst
 }
+
+// Overwrite hands the arena's memory to with. What was handed out before it grew is not part of it.
+func (a *Arena) Overwrite(with func([]byte)) { with(a.chunk[:cap(a.chunk)]) }

@@ -155,6 +155,7 @@ func (c *Conn) onRequest(id uint32, end bool, fragment []byte) (Event, error) {
 		return c.streamError(id, CodeProtocol)
 	}
 	s.headDone, s.recvEnded, s.expected = true, end, c.head.assembly.Length()
+	s.HeadSize = frameHeader + len(fragment)
 	s.counted = true
 	c.handlers++
 	c.streams[id] = s

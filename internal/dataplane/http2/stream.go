@@ -16,6 +16,8 @@ type Stream struct {
 	// an error, and the head is as a parser would have left it.
 	Request http1.Request
 	Refusal error
+	// HeadSize is how many bytes the head had on the wire.
+	HeadSize int
 	// Response is the final head that a client received; Interim are the heads before it, without 100.
 	Response http1.Response
 	Interim  []http1.Response
@@ -142,3 +144,6 @@ func (r *ring) remove(s *Stream) {
 
 // HasHead reports whether the head was received, a final one for a client.
 func (s *Stream) HasHead() bool { return s.headDone }
+
+// Overwrite hands the memory that the heads refer to to with.
+func (s *Stream) Overwrite(with func([]byte)) { s.arena.Overwrite(with) }

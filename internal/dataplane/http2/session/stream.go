@@ -23,6 +23,7 @@ type Stream struct {
 	hasHead bool
 	spare   []byte // memory of what was read before
 	trailer []byte
+	written int64
 
 	// Below is guarded by the session's mu.
 
@@ -37,7 +38,7 @@ type Stream struct {
 
 func (s *Stream) begin(x *Session, state *http2.Stream) {
 	s.session, s.state = x, state
-	s.hasHead, s.head = false, s.head[:0]
+	s.hasHead, s.head, s.written = false, s.head[:0], 0
 	s.onFail, s.stopped, s.aborted, s.done, s.blocked = nil, false, false, false, false
 	s.readable.clear()
 	s.writable.clear()
@@ -69,16 +70,29 @@ func (s *Stream) fail() {
 }
 
 // OnFail has f called when the peer resets the stream or the connection ends, at once if that has happened. f must not
-// wait, nor call the stream.
+// wait, nor call the stream. After OnFail(nil) nothing is called any more.
 func (s *Stream) OnFail(f func()) {
 	x := s.session
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if s.fault() != nil {
+	if f != nil && s.fault() != nil {
 		f()
 		return
 	}
 	s.onFail = f
+}
+
+// HeadSize returns how many bytes the peer's head had on the wire, compressed.
+func (s *Stream) HeadSize() int { return s.state.HeadSize }
+
+// Written returns how many bytes of heads, body and trailers were sent. It is for the goroutine that writes.
+func (s *Stream) Written() int64 { return s.written }
+
+// Overwrite hands the memory of what the peer's heads refer to, and of the body that was read last, to with, once
+// nobody looks at it any more.
+func (s *Stream) Overwrite(with func([]byte)) {
+	s.state.Overwrite(with)
+	with(s.spare[:cap(s.spare)])
 }
 
 // fault returns why the stream cannot go on. The caller holds the session's mu.
@@ -255,6 +269,7 @@ func (s *Stream) WriteTrailers(data []byte, trailers *http1.Header, timeout time
 	}
 	s.putHead(false)
 	x.conn.SendHead(s.state, s.trailer, true)
+	s.written += int64(len(s.trailer))
 	return s.release()
 }
 
@@ -262,6 +277,7 @@ func (s *Stream) WriteTrailers(data []byte, trailers *http1.Header, timeout time
 func (s *Stream) putHead(end bool) {
 	if s.hasHead {
 		s.session.conn.SendHead(s.state, s.head, end)
+		s.written += int64(len(s.head))
 		s.hasHead = false
 	}
 }
@@ -300,6 +316,7 @@ func (s *Stream) queue(data []byte, last bool, timeout time.Duration, write bool
 	}
 	if len(data) > 0 || last {
 		x.conn.Queue(s.state, data, last)
+		s.written += int64(len(data))
 		x.conn.Schedule(writeBatch, x.sent)
 	}
 	if sent := s.state.Sent(); sent && !write {
