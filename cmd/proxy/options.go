@@ -46,7 +46,7 @@ type options struct {
 type pod struct{ name, namespace, uid, ip, node string }
 
 const (
-	defaultListen       = "0.0.0.0:8000, 0.0.0.0:8443 ssl"
+	defaultListen       = "0.0.0.0:8000, 0.0.0.0:8443 ssl http2"
 	defaultStatusListen = "127.0.0.1:8007"
 )
 

@@ -57,7 +57,9 @@ func listen(spec v1alpha1.KongIstioGatewaySpec, protocols ...v1alpha1.ListenerPr
 
 func listenFlags(p v1alpha1.ListenerProtocol) string {
 	switch p {
-	case v1alpha1.ProtocolHTTPS, v1alpha1.ProtocolTLS:
+	case v1alpha1.ProtocolHTTPS:
+		return " ssl http2"
+	case v1alpha1.ProtocolTLS:
 		return " ssl"
 	case v1alpha1.ProtocolUDP:
 		return " udp"
