@@ -73,6 +73,11 @@ test: test-packages test-tools ## Everything that checks a change: unit, goldens
 	cd test/cluster && go test $(TESTFLAGS) ./...
 	@# What these tests read is outside their module, where go's test cache does not look.
 	cd test/bundle && go test -count=1 $(TESTFLAGS) ./...
+	@$(MAKE) --no-print-directory test-conformance-http
+
+.PHONY: test-conformance-http
+test-conformance-http: $(BIN)/proxy ## h2spec against the built proxy, over plaintext and TLS
+	cd test/conformance/h2spec && go test -count=1 -timeout 5m ./...
 
 .PHONY: test-packages
 test-packages: ## Install the Debian packages that tests need
@@ -131,6 +136,7 @@ verify: generate manifests bundle ## Fail when generated files or module files a
 	go mod tidy -diff
 	go -C test/cluster mod tidy -diff
 	go -C test/bundle mod tidy -diff
+	go -C test/conformance/h2spec mod tidy -diff
 	@stale=$$(git status --short -- $(GENERATED)); test -z "$$stale" || { echo "$$stale"; \
 	  echo "generated files are stale: commit what 'make generate manifests bundle' wrote" >&2; exit 1; }
 
