@@ -103,8 +103,9 @@ func ReadsSetting(name string) bool {
 }
 
 func parseCount(v string, lowest int, into *int) error {
+	const highest = 1 << 30
 	n, err := strconv.Atoi(v)
-	if err != nil || n < lowest {
+	if err != nil || n < lowest || n > highest {
 		return fmt.Errorf("%q is not a count of %d or more", v, lowest)
 	}
 	*into = n
