@@ -261,7 +261,7 @@ type Try struct {
 	Started   time.Time
 	Latency   time.Duration // time the balancer needed to choose
 	Failure   string        // "" on success, else failed or next as Kong logs it
-	Status    int           // answer's status, 0 without an answer
+	Status    int           // answer's status; without an answer 502, or 504 when it took too long; 0 when the client left
 	Reused    bool          // a kept-alive connection was used
 	TargetID  entity.ID
 	BytesSent int64

@@ -34,6 +34,9 @@ type exchange struct {
 	header   headerView
 	x        *pipeline.Exchange
 
+	// original is what the forwarded headers are built from.
+	original forwarded
+
 	snapshot *snapshot
 	match    router.Result
 	route    *router.Route
@@ -143,6 +146,7 @@ func (ex *exchange) run() {
 		ex.answerError(404, "no Route matched with those values")
 		return
 	}
+	ex.original.take(&ex.req.Header, &ex.arena)
 	x.Times.Access = x.Times.Start
 	plan := ex.snapshot.planOf(ex.route)
 	if ex.refusedProtocol(plan) {

@@ -142,8 +142,9 @@ func (ex *exchange) try(t *target, p *balancer.Peer, now time.Time) attempt {
 	host := ex.upstreamHost(t, p)
 	now, err := ex.connect(t, t.pool(p, host, x.UpstreamRequest.SNI), now)
 	if err != nil {
-		record.Failure = "failed"
-		return attempt{err: err, timeout: isTimeout(err), retry: true}
+		failed := attempt{err: err, timeout: isTimeout(err), retry: true}
+		record.Failure, record.Status = "failed", failed.status()
+		return failed
 	}
 	record.Reused = ex.up.reused()
 	if err = ex.send(host, now); err == nil {
@@ -153,8 +154,11 @@ func (ex *exchange) try(t *target, p *balancer.Peer, now time.Time) attempt {
 		record.Status = ex.resp.Status
 		return attempt{}
 	}
-	record.Failure = "failed"
 	failed := ex.failedTry(err, record.Reused)
+	record.Failure = "failed"
+	if !failed.client && !ex.over() {
+		record.Status = failed.status()
+	}
 	ex.dropUpstream()
 	return failed
 }

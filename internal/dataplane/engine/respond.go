@@ -4,6 +4,7 @@ package engine
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/errorpage"
@@ -108,6 +109,9 @@ func (ex *exchange) passWhole(limit int64) {
 	}
 	if ex.resp.Framing == http1.BodyLength || ex.resp.Framing != http1.BodyNone && (x.Buffered() || ex.req.Minor == 0) {
 		ex.resp.Framing, ex.resp.ContentLength = http1.BodyLength, int64(len(body))
+		if ex.resp.Header.HasID(http1.HeaderContentLength) {
+			ex.resp.Header.SetID(http1.HeaderContentLength, ex.decimal(int64(len(body))))
+		}
 	}
 	if ex.req.Minor == 0 {
 		// HTTP/1.0 knows no chunks, and the length is known.
@@ -161,14 +165,21 @@ func (ex *exchange) startAnswer() {
 
 // frameAnswer decides how the end of the answer is found.
 func (ex *exchange) frameAnswer(head *http1.ResponseHead) {
-	// A filter that changes the length says so by deleting Content-Length.
-	resized := ex.filtering && !ex.resp.Header.HasID(http1.HeaderContentLength)
 	head.Framing, head.ContentLength = ex.resp.Framing, ex.resp.ContentLength
+	announced, ok := ex.announcedLength()
+	if ok {
+		head.ContentLength = announced
+		if head.Framing != http1.BodyNone {
+			head.Framing = http1.BodyLength
+		}
+	}
+	// A filter that changes the length says so by deleting Content-Length.
+	resized := ex.filtering && !ok
 	switch {
 	case !mayHaveBody(head.Status):
 		head.Framing, head.ContentLength = http1.BodyNone, -1
 		if head.Status == 304 && ex.resp.Status == 304 {
-			head.ContentLength = ex.resp.ContentLength
+			head.ContentLength = announced
 		}
 	case head.Framing == http1.BodyNone && resized:
 		head.ContentLength = -1
@@ -178,6 +189,20 @@ func (ex *exchange) frameAnswer(head *http1.ResponseHead) {
 		head.Framing = http1.BodyChunked
 	}
 	ex.sentFraming, ex.sentLeft = head.Framing, head.ContentLength
+}
+
+// announcedLength returns the Content-Length that the answer has after the
+// header filters, -1 and false without one that can be read.
+func (ex *exchange) announcedLength() (int64, bool) {
+	value, ok := ex.resp.Header.GetID(http1.HeaderContentLength)
+	if !ok {
+		return -1, false
+	}
+	n, err := strconv.ParseInt(view(value), 10, 64)
+	if err != nil || n < 0 {
+		return -1, false
+	}
+	return n, true
 }
 
 // sendBody sends a piece of the body. With more set, another piece follows

@@ -50,6 +50,7 @@ const (
 	faultValue
 	faultNoHost
 	faultTwoHosts
+	faultRepeated
 	faultHost
 	faultLength
 	faultTwoLengths
@@ -99,6 +100,7 @@ var faults = [faultCount]struct {
 	faultValue:              {reason: "control character in a field value"},
 	faultNoHost:             {reason: "Host is missing"},
 	faultTwoHosts:           {reason: "more than one Host"},
+	faultRepeated:           {reason: "a field that may be there once is repeated"},
 	faultHost:               {reason: "Host is malformed"},
 	faultLength:             {reason: "Content-Length is not a number"},
 	faultTwoLengths:         {reason: "more than one Content-Length"},

@@ -239,6 +239,9 @@ func (r *Request) finish(lim *Limits) (f fault) {
 	if f = r.resolveHost(); f != faultNone {
 		return f
 	}
+	if h.repeatsSingular() {
+		return faultRepeated
+	}
 	if r.Framing, r.ContentLength, f = s.framing(h, r.Minor); f != faultNone {
 		return f
 	}
@@ -289,4 +292,20 @@ func (r *Request) resolveHost() fault {
 		return faultHost
 	}
 	return faultNone
+}
+
+// singular are the fields of which a request may have one only: of two, servers
+// disagree which counts.
+var singular = [...]HeaderID{HeaderAuthorization, HeaderContentRange, HeaderIfModifiedSince, HeaderIfUnmodifiedSince}
+
+// repeatsSingular reports whether one of the singular fields is there twice.
+func (h *Header) repeatsSingular() bool {
+	for _, id := range singular {
+		if h.mayHave(id) {
+			if first := h.index("", id, 0); first >= 0 && h.index("", id, first+1) >= 0 {
+				return true
+			}
+		}
+	}
+	return false
 }

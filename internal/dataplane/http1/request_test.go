@@ -87,6 +87,8 @@ var requestCases = []struct {
 	{"no Host", "GET / HTTP/1.1\r\nA: b\r\n\r\n", faultNoHost},
 	{"no Host with absolute form", "GET http://x/ HTTP/1.1\r\n\r\n", faultNoHost},
 	{"two Hosts", "GET / HTTP/1.1\r\nHost: x\r\nHOST: x\r\n\r\n", faultTwoHosts},
+	{"two Authorizations", "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: a\r\nauthorization: a\r\n\r\n", faultRepeated},
+	{"two If-Modified-Since", "GET / HTTP/1.1\r\nHost: x\r\nIf-Modified-Since: a\r\nIf-Modified-Since: b\r\n\r\n", faultRepeated},
 	{"two Hosts in HTTP/1.0", "GET / HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n", faultTwoHosts},
 	{"empty Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", faultHost},
 	{"userinfo in Host", "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", faultHost},

@@ -27,7 +27,7 @@ type Config struct {
 type Send func(ctx context.Context, batch [][]byte) error
 
 // closeGrace bounds how long Close waits for the last batches. What is not
-// sent by then goes on in the background for as long as the process lives.
+// sent by then goes on in the background until max_retry_time after Close.
 const closeGrace = 2 * time.Second
 
 // Queue holds entries until they are sent. Its methods are safe for concurrent
@@ -43,6 +43,10 @@ type Queue struct {
 	dropped int // entries given up since the last report
 	closing bool
 
+	// life ends when a closed queue gives up.
+	life context.Context //nolint:containedctx // the queue's own life
+	end  context.CancelFunc
+
 	wake chan struct{} // has a token when entries or closing changed
 	done chan struct{} // closed when the queue is closed and empty
 }
@@ -50,6 +54,7 @@ type Queue struct {
 // New starts a queue. It runs until Close.
 func New(c Config, log *slog.Logger, send Send) *Queue {
 	q := &Queue{config: c, send: send, log: log, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	q.life, q.end = context.WithCancel(context.Background())
 	go q.run()
 	return q
 }
@@ -90,6 +95,12 @@ func (q *Queue) Close() {
 	q.closing = true
 	q.mu.Unlock()
 	q.signal()
+	limit := time.AfterFunc(max(seconds(q.config.MaxRetryTime), closeGrace), q.end)
+	go func() {
+		<-q.done
+		limit.Stop()
+		q.end()
+	}()
 	grace := time.NewTimer(closeGrace)
 	defer grace.Stop()
 	select {
@@ -112,6 +123,10 @@ func (q *Queue) run() {
 	// Batches on their way are bounded like those that wait.
 	slots := make(chan struct{}, max(q.config.MaxEntries/q.config.MaxBatchSize, 1))
 	for {
+		if q.life.Err() != nil {
+			q.giveUp()
+			return
+		}
 		batch, dropped := q.next()
 		if dropped > 0 {
 			q.log.Error("queue is full: entries were dropped; raise queue.max_entries or queue.max_bytes, or look at the sink", "entries", dropped)
@@ -128,6 +143,17 @@ func (q *Queue) run() {
 		} else {
 			q.deliver(batch)
 		}
+	}
+}
+
+// giveUp loses what is left of a closed queue.
+func (q *Queue) giveUp() {
+	q.mu.Lock()
+	lost := len(q.entries) + q.dropped
+	q.entries, q.bytes, q.dropped = nil, 0, 0
+	q.mu.Unlock()
+	if lost > 0 {
+		q.log.Error("could not send entries after the plugin was removed: they are lost", "entries", lost, "max_retry_time", q.config.MaxRetryTime)
 	}
 }
 
@@ -185,18 +211,28 @@ func (q *Queue) deliver(batch [][]byte) {
 	started := time.Now()
 	pause := seconds(q.config.InitialRetryDelay)
 	for {
-		err := q.send(context.Background(), batch)
+		err := q.send(q.life, batch)
 		if err == nil {
 			return
 		}
 		left := seconds(q.config.MaxRetryTime) - time.Since(started)
-		if left <= 0 {
+		if left <= 0 || q.life.Err() != nil {
 			q.log.Error("could not send entries in time: they are lost", "entries", len(batch), "max_retry_time", q.config.MaxRetryTime, "error", err)
 			return
 		}
 		q.log.Warn("could not send entries: trying again", "entries", len(batch), "error", err)
-		<-time.After(min(pause, left))
+		q.wait(min(pause, left))
 		pause = min(2*pause, seconds(q.config.MaxRetryDelay))
+	}
+}
+
+// wait waits for d, or until the queue gives up.
+func (q *Queue) wait(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-q.life.Done():
 	}
 }
 

@@ -280,3 +280,29 @@ func TestSharedQueueOutlivesOneOfItsInstances(t *testing.T) {
 		s.want(t, "a,b@1s", "c@1s", "d@1s")
 	})
 }
+
+// A closed queue whose sink is dead ends when the time for retries is over, not
+// later for each entry that is left.
+func TestClosedQueueGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := defaults
+		c.MaxRetryTime, c.InitialRetryDelay = 10, 7
+		s := newSink()
+		s.fail = func(int) error { return errors.New("dead") }
+		host, log := logger()
+		q := New(c, log, s.send)
+		for range 5 {
+			q.Add([]byte("a"))
+		}
+		time.Sleep(time.Second)
+		q.Close()
+		closed := time.Since(s.begun)
+		<-q.done
+		if ended := time.Since(s.begun); closed != 3*time.Second || ended != 11*time.Second {
+			t.Errorf("closed after %s, ended after %s", closed, ended)
+		}
+		if q.Len() != 0 || !strings.Contains(host.Logged(), "entries=3") {
+			t.Errorf("%d entries are left; log:\n%s", q.Len(), host.Logged())
+		}
+	})
+}

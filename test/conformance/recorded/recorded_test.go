@@ -16,7 +16,6 @@ var failing = map[string]string{
 	"core/balancer/active-all-bad":                   "active health checks",
 	"core/balancer/active-bad-target":                "active health checks",
 	"core/balancer/active-recovers-passive":          "active health checks",
-	"core/body/response-1xx":                         "Kong passes the 100 on with its own headers and then the upstream's 200 as it is; here the 200 is the answer and has the headers",
 	"plugins/_auth-combined/consumer-groups-refused": "consumer groups of the enterprise edition are accepted",
 	"plugins/_precedence/global-on-404":              "plugin bot-detection",
 	"plugins/_precedence/order-bot-before-cors":      "plugin bot-detection",
@@ -26,10 +25,6 @@ var failing = map[string]string{
 	"plugins/_refused/oauth2-mandatory-scope":        "plugin oauth2",
 	"plugins/_refused/webhooks-no-secret":            "plugin standard-webhooks",
 	"plugins/http-log/record-set-serialize-value":    "plugin pre-function",
-	"plugins/jwt/multiple-tokens":                    "two Authorization headers",
-	"plugins/request-transformer/forwarded-headers":  "forwarded headers are built from what the plugin set",
-	"plugins/response-ratelimiting/basic":            "Content-Length of an answer whose body a header filter took away",
-	"plugins/response-ratelimiting/exceeded":         "Content-Length of an answer whose body a header filter took away",
 }
 
 // atOnce is how many cases run at a time: most of a case is waiting.
