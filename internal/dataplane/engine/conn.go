@@ -51,6 +51,7 @@ type conn struct {
 	requests      int
 	started       time.Time // first byte of the request
 	keep          bool
+	bodyWaited    time.Duration // for the request's body, so far
 	readDeadline  time.Time
 	writeDeadline time.Time
 
@@ -68,6 +69,13 @@ type conn struct {
 	idleMu sync.Mutex
 	idle   bool // waits for a request's first byte
 	fresh  bool // for the first one
+	// heading says that a part of a request's head is here, or of a handshake;
+	// since is when idle or heading began, leaving that the connection is
+	// ended for another one.
+	heading bool
+	since   time.Time
+	leaving bool
+	proven  bool // has sent a request
 }
 
 func newConn(e *Engine, spec *ListenSpec, socket *net.TCPConn) (*conn, error) {
@@ -81,7 +89,8 @@ func newConn(e *Engine, spec *ListenSpec, socket *net.TCPConn) (*conn, error) {
 		raw:    raw,
 		nc:     socket,
 		limits: &e.limits,
-		fresh:  true,
+		// It may be ended for another one before it is served at all.
+		idle: true, fresh: true, since: time.Now(),
 	}
 	c.handle.engine, c.handle.life = e, pipeline.NewLifetime(e.context)
 	c.clientFacts = clientFacts{peer: addrPort(socket.RemoteAddr()), local: addrPort(socket.LocalAddr())}
@@ -134,7 +143,7 @@ func (c *conn) finish() {
 	_ = c.nc.Close()
 	c.drop()
 	c.rest()
-	c.engine.conns.remove(c)
+	c.engine.dismiss(c)
 }
 
 // next serves one request. It returns false when the connection is over.
@@ -187,7 +196,7 @@ func (c *conn) readHead() (n int, err error) {
 	if c.filled == 0 && !c.awaitFirst() {
 		return 0, errGone
 	}
-	c.started = time.Now()
+	c.started, c.bodyWaited = time.Now(), 0
 	c.ex.req.Reset()
 	for armed := false; ; {
 		n, err = http1.ParseRequest(c.buf[:c.filled], c.limits, &c.ex.req)
@@ -199,6 +208,8 @@ func (c *conn) readHead() (n int, err error) {
 		}
 		if !armed {
 			c.armRead(c.started, c.engine.settings.ClientHeaderTimeout)
+			c.beginHead(c.started)
+			defer func() { c.endHead(!errors.Is(err, errGone)) }()
 			armed = true
 		}
 		m, err := c.nc.Read(c.buf[c.filled:])

@@ -2,7 +2,10 @@
 
 package engine
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // connectionShards keeps adding and removing connections from contending.
 const connectionShards = 32
@@ -10,6 +13,11 @@ const connectionShards = 32
 // connections is the set of open client connections.
 type connections struct {
 	shards [connectionShards]connectionShard
+	size   atomic.Int64
+	// leaving is how many of them are to end for others.
+	leaving atomic.Int64
+	// turn is where the next search begins.
+	turn atomic.Uint32
 }
 
 type connectionShard struct {
@@ -37,13 +45,17 @@ func (s *connections) add(c *conn) bool {
 		return false
 	}
 	shard.conns[c] = struct{}{}
+	s.size.Add(1)
 	return true
 }
 
 func (s *connections) remove(c *conn) {
 	shard := s.shard(c)
 	shard.mu.Lock()
-	delete(shard.conns, c)
+	if _, ok := shard.conns[c]; ok {
+		delete(shard.conns, c)
+		s.size.Add(-1)
+	}
 	shard.mu.Unlock()
 }
 
@@ -60,14 +72,11 @@ func (s *connections) each(visit func(*conn)) {
 }
 
 // count returns the number of open connections.
-func (s *connections) count() (n int) {
-	for i := range s.shards {
-		s.shards[i].mu.Lock()
-		n += len(s.shards[i].conns)
-		s.shards[i].mu.Unlock()
-	}
-	return n
-}
+func (s *connections) count() int { return int(s.size.Load()) }
+
+// staying returns the number of open connections without those that are to end
+// for others.
+func (s *connections) staying() int { return int(s.size.Load() - s.leaving.Load()) }
 
 // working reports whether any connection is doing something else than waiting
 // for a request.

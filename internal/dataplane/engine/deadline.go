@@ -26,6 +26,21 @@ func (c *conn) armRead(now time.Time, d time.Duration) {
 	}
 }
 
+// armBody bounds the next read of a request's body, by the wait between two
+// reads and by what is left of the time that all of it may take: the client
+// keeps us waiting for no more than client_body_timeout and the time that the
+// bytes so far take at the least rate. The time that an upstream takes does not
+// count.
+func (c *conn) armBody(now time.Time) {
+	wait := c.engine.settings.ClientBodyTimeout
+	if rate := c.engine.settings.ClientBodyMinRate; rate > 0 {
+		earned := float64(c.decoder.Received()) / float64(rate) * float64(time.Second)
+		left := float64(wait-c.bodyWaited) + earned
+		wait = time.Duration(max(0, min(left, float64(wait))))
+	}
+	c.armRead(now, wait)
+}
+
 // armWrite bounds the writes that follow by d from now.
 func (c *conn) armWrite(now time.Time, d time.Duration) {
 	if !stands(c.writeDeadline, now, d) {

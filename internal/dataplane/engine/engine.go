@@ -72,6 +72,8 @@ type Engine struct {
 	retiring retirement
 	dates    dateClock
 
+	admission admission
+
 	conns connections
 	http2 *http2Server
 	// accepting are the loops that accept, serving the connections, background
@@ -114,6 +116,9 @@ func New(options Options) (*Engine, error) {
 	if b := options.Settings.LargeClientHeaderBuffers; b.Size > 0 {
 		e.limits.RequestLine, e.limits.HeaderLine, e.limits.HeadBytes = b.Size, b.Size, b.Number*b.Size
 	}
+	e.limits.Fields = options.Settings.MaxHeaders
+	e.admission.limit = connectionLimit(options.Settings.WorkerConnections, descriptorLimit())
+	e.admission.addresses.limit = options.Settings.ConnectionsPerAddress
 	e.trustedLimits = e.limits
 	e.trustedLimits.Untrusted = false
 	e.context, e.shutdown = context.WithCancel(context.Background())

@@ -4,3 +4,14 @@ package engine
 
 // Draining reports whether answers end their connection.
 func (e *Engine) Draining() bool { return e.draining.Load() }
+
+// Working returns how many connections do something else than waiting for
+// a request.
+func (e *Engine) Working() (n int) {
+	e.conns.each(func(c *conn) {
+		if !c.waits() {
+			n++
+		}
+	})
+	return n
+}

@@ -50,11 +50,13 @@ func (c *conn) fillBody() error {
 	if c.bodyBuf == nil {
 		c.bodyBuf = getBodyBuffer()
 	}
-	c.armRead(time.Now(), c.engine.settings.ClientBodyTimeout)
+	now := time.Now()
+	c.armBody(now)
 	if c.stopped.Load() {
 		return errStopped
 	}
 	n, err := c.nc.Read(c.bodyBuf)
+	c.bodyWaited += time.Since(now)
 	c.pending = c.bodyBuf[:n]
 	if n > 0 {
 		return nil
@@ -153,14 +155,23 @@ func (c *conn) flush() error {
 	return err
 }
 
+// writePiece is how much of an answer a client must take within send_timeout.
+const writePiece = 64 << 10
+
 func (c *conn) write(b []byte) error {
-	c.armWrite(time.Now(), c.engine.settings.SendTimeout)
-	n, err := c.nc.Write(b)
-	c.sentBytes += int64(n)
-	if err != nil {
-		c.departed.Store(true)
+	for {
+		piece := b[:min(len(b), writePiece)]
+		c.armWrite(time.Now(), c.engine.settings.SendTimeout)
+		n, err := c.nc.Write(piece)
+		c.sentBytes += int64(n)
+		if err != nil {
+			c.departed.Store(true)
+			return err
+		}
+		if b = b[n:]; len(b) == 0 {
+			return nil
+		}
 	}
-	return err
 }
 
 // sent implements downstream.

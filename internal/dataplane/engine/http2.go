@@ -94,12 +94,12 @@ func (c *conn) speaksHTTP2() (is, ok bool) {
 	if !c.awaitFirst() {
 		return false, false
 	}
-	for {
+	for began := time.Now(); ; {
 		is, sure := http1.SniffHTTP2(c.buf[:c.filled])
 		if sure {
 			return is, true
 		}
-		c.armRead(time.Now(), c.engine.settings.ClientHeaderTimeout)
+		c.armRead(began, c.engine.settings.ClientHeaderTimeout)
 		n, err := c.nc.Read(c.buf[c.filled:])
 		c.filled += n
 		if n == 0 && err != nil {

@@ -21,11 +21,12 @@ const lastLook = 5 * time.Second
 func (c *conn) awaitFirst() bool {
 	c.beginIdle()
 	err := c.readFirst()
-	c.endIdle()
+	c.endIdle(c.filled > 0)
 	if c.filled == 0 && isTimeout(err) && c.hasInput() {
 		// It came while the wait was ending.
 		c.armRead(time.Now(), lastLook)
 		err = c.readFirst()
+		c.stay()
 	}
 	return c.filled > 0 || err == nil
 }
@@ -83,24 +84,47 @@ func (c *conn) take(fd uintptr) bool {
 func (c *conn) beginIdle() {
 	c.idleMu.Lock()
 	defer c.idleMu.Unlock()
-	c.idle = true
+	c.idle, c.since, c.proven = true, time.Now(), c.requests > 0
 	switch {
+	case c.leaving:
+		// Its deadline has passed.
 	case c.engine.ending.Load():
 		c.limitIdle()
 	case c.fresh:
-		c.armRead(time.Now(), c.engine.settings.ClientHeaderTimeout)
+		c.armRead(c.since, c.engine.settings.ClientHeaderTimeout)
 	default:
-		c.armRead(time.Now(), c.engine.settings.KeepaliveTimeout)
+		c.armRead(c.since, c.engine.settings.KeepaliveTimeout)
 	}
 }
 
-func (c *conn) endIdle() {
+// endIdle ends the wait; arrived says that a request has.
+func (c *conn) endIdle(arrived bool) {
 	c.idleMu.Lock()
 	defer c.idleMu.Unlock()
 	c.idle, c.fresh = false, false
-	if c.engine.ending.Load() {
-		// The drain may have set a deadline that armRead knows nothing of.
+	if c.leaving || c.engine.ending.Load() {
+		// Somebody may have set a deadline that armRead knows nothing of.
 		c.readDeadline = time.Time{}
+	}
+	if arrived {
+		c.stayLocked()
+	}
+}
+
+// beginHead notes that a part of a request's head is here, or of a handshake.
+func (c *conn) beginHead(now time.Time) {
+	c.idleMu.Lock()
+	defer c.idleMu.Unlock()
+	c.heading, c.since = true, now
+}
+
+// endHead ends beginHead; complete says that it came to its end.
+func (c *conn) endHead(complete bool) {
+	c.idleMu.Lock()
+	defer c.idleMu.Unlock()
+	c.heading = false
+	if complete {
+		c.stayLocked()
 	}
 }
 

@@ -4,12 +4,8 @@ package engine
 
 import "time"
 
-const (
-	lingerTotal = 30 * time.Second
-	lingerIdle  = 5 * time.Second
-	// lingerDrain replaces both while the process waits to end.
-	lingerDrain = time.Second
-)
+// lingerDrain bounds a lingering close while the process waits to end.
+const lingerDrain = time.Second
 
 // linger closes the connection so that the client can read the answer: bytes
 // that it is still sending are discarded for a while, because a reset would
@@ -29,9 +25,9 @@ func (c *conn) linger() {
 	if c.nc != c.socket {
 		_ = c.socket.CloseWrite()
 	}
-	total, idle := lingerTotal, lingerIdle
+	total, idle := c.engine.settings.LingeringTime, c.engine.settings.LingeringTimeout
 	if c.engine.draining.Load() {
-		total, idle = lingerDrain, lingerDrain
+		total, idle = min(total, lingerDrain), min(idle, lingerDrain)
 	}
 	if c.bodyBuf == nil {
 		c.bodyBuf = getBodyBuffer()

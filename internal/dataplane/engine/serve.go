@@ -53,6 +53,7 @@ func (e *Engine) Addresses() []net.Addr {
 
 func (e *Engine) accept(l *net.TCPListener, spec *ListenSpec) {
 	defer e.accepting.Done()
+	var logged time.Time
 	for {
 		socket, err := l.AcceptTCP()
 		switch {
@@ -63,7 +64,12 @@ func (e *Engine) accept(l *net.TCPListener, spec *ListenSpec) {
 		default:
 			// Out of descriptors or memory: connections wait in the kernel's
 			// queue until some of ours are closed.
-			e.log.Error("accept failed", "listener", spec.Address, "error", err)
+			now := time.Now()
+			e.conns.makeRoom(now)
+			if now.Sub(logged) >= refusalLog {
+				logged = now
+				e.log.Error("accept failed", "listener", spec.Address, "error", err, "connections", e.conns.count())
+			}
 			select {
 			case <-time.After(acceptPause):
 			case <-e.context.Done():
@@ -75,7 +81,7 @@ func (e *Engine) accept(l *net.TCPListener, spec *ListenSpec) {
 
 func (e *Engine) start(socket *net.TCPConn, spec *ListenSpec) {
 	c, err := newConn(e, spec, socket)
-	if err != nil || !e.conns.add(c) {
+	if err != nil || !e.admit(c) {
 		_ = socket.Close()
 		return
 	}

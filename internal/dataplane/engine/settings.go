@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -51,8 +50,23 @@ type Settings struct {
 	// KeepaliveTimeout the wait for the next request (nginx_http_*).
 	ClientHeaderTimeout time.Duration
 	ClientBodyTimeout   time.Duration
-	SendTimeout         time.Duration
-	KeepaliveTimeout    time.Duration
+	// ClientBodyMinRate is the least rate of a request body, in bytes per second
+	// of waiting for it once ClientBodyTimeout is used up, 0 for none.
+	ClientBodyMinRate int
+	SendTimeout       time.Duration
+	KeepaliveTimeout  time.Duration
+	// LingeringTime bounds the time for which what a client still sends is
+	// discarded behind an answer, LingeringTimeout the wait for more of it.
+	LingeringTime    time.Duration
+	LingeringTimeout time.Duration
+	// MaxHeaders bounds the number of fields in a request's head.
+	MaxHeaders int
+	// WorkerConnections bounds the open client connections of the process, 0 for
+	// what the limit of descriptors allows.
+	WorkerConnections int
+	// ConnectionsPerAddress bounds those of one client address (of IPv6: of one
+	// /64), 0 for no bound. Trusted peers are not bounded.
+	ConnectionsPerAddress int
 	// KeepaliveRequests closes a client connection after so many requests.
 	KeepaliveRequests int
 	// TLS are the settings of TLS.
@@ -99,6 +113,10 @@ func DefaultSettings() Settings {
 		SendTimeout:                  60 * time.Second,
 		KeepaliveTimeout:             75 * time.Second,
 		KeepaliveRequests:            10000,
+		ClientBodyMinRate:            128,
+		LingeringTime:                30 * time.Second,
+		LingeringTimeout:             5 * time.Second,
+		MaxHeaders:                   1000,
 		TLS:                          defaultTLSSettings(),
 	}
 }
@@ -146,6 +164,18 @@ var httpSettings = []setting{
 	{"KONG_NGINX_HTTP_SEND_TIMEOUT", func(s *Settings, v string) error { return parseSeconds(v, &s.SendTimeout) }},
 	{"KONG_NGINX_HTTP_KEEPALIVE_TIMEOUT", func(s *Settings, v string) error { return parseSeconds(v, &s.KeepaliveTimeout) }},
 	{"KONG_NGINX_HTTP_KEEPALIVE_REQUESTS", func(s *Settings, v string) error { return parseCount(v, &s.KeepaliveRequests) }},
+	{"KONG_NGINX_HTTP_LINGERING_TIME", func(s *Settings, v string) error { return parseSeconds(v, &s.LingeringTime) }},
+	{"KONG_NGINX_HTTP_LINGERING_TIMEOUT", func(s *Settings, v string) error { return parseSeconds(v, &s.LingeringTimeout) }},
+	{"KONG_NGINX_HTTP_MAX_HEADERS", func(s *Settings, v string) error { return parseMaxHeaders(v, &s.MaxHeaders) }},
+	{"KONG_NGINX_EVENTS_WORKER_CONNECTIONS", func(s *Settings, v string) error {
+		if s.WorkerConnections = 0; v == "auto" {
+			return nil
+		}
+		return parseCount(v, &s.WorkerConnections)
+	}},
+	// Ours: Kong has no such bounds.
+	{"KONG_CLIENT_BODY_MIN_RATE", func(s *Settings, v string) error { return parseCount(v, &s.ClientBodyMinRate) }},
+	{"KONG_CLIENT_CONNECTIONS_PER_ADDRESS", func(s *Settings, v string) error { return parseCount(v, &s.ConnectionsPerAddress) }},
 	{"KONG_ROUTER_FLAVOR", func(_ *Settings, v string) error {
 		// One matcher serves both; see docs/kong-differences.md.
 		var flavor string
@@ -161,6 +191,9 @@ func ReadSettings(lookup func(string) (string, bool)) (Settings, error) {
 	var problems []string
 	for _, each := range settings {
 		v, ok := lookup(each.name)
+		if server := serverName(each.name); !ok && server != "" {
+			v, ok = lookup(server)
+		}
 		if !ok {
 			continue
 		}
@@ -176,147 +209,15 @@ func ReadSettings(lookup func(string) (string, bool)) (Settings, error) {
 
 // ReadsSetting reports whether ReadSettings knows a variable.
 func ReadsSetting(name string) bool {
-	return slices.ContainsFunc(settings, func(s setting) bool { return s.name == name })
+	return slices.ContainsFunc(settings, func(s setting) bool { return s.name == name || serverName(s.name) == name })
 }
 
-func splitList(v string) []string {
-	return strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
-}
-
-func parsePrefixes(v string) ([]netip.Prefix, error) {
-	var out []netip.Prefix
-	for _, part := range splitList(v) {
-		if p, err := netip.ParsePrefix(part); err == nil {
-			out = append(out, p.Masked())
-			continue
-		}
-		a, err := netip.ParseAddr(part)
-		if err != nil {
-			return nil, fmt.Errorf("%q is neither an IP address nor a CIDR range", part)
-		}
-		out = append(out, netip.PrefixFrom(a, a.BitLen()))
+// serverName is the name under which Kong puts a directive into the server
+// block of the proxy instead of the http block, "" if the setting is none. What
+// there is one of here has one place.
+func serverName(name string) string {
+	if directive, ok := strings.CutPrefix(name, "KONG_NGINX_HTTP_"); ok {
+		return "KONG_NGINX_PROXY_" + directive
 	}
-	return out, nil
-}
-
-func parseHeaderSet(v string) (HeaderSet, error) {
-	var h HeaderSet
-	for _, part := range splitList(v) {
-		switch strings.ToLower(part) {
-		case "off":
-		case "server_tokens":
-			h.ServerToken, h.ViaToken = true, true
-		case "latency_tokens":
-			h.latencyTokens()
-		case "server":
-			h.ServerToken = true
-		case "via":
-			h.ViaToken = true
-		case "x-kong-proxy-latency":
-			h.ProxyLatency = true
-		case "x-kong-response-latency":
-			h.ResponseLatency = true
-		case "x-kong-upstream-latency":
-			h.UpstreamLatency = true
-		case "x-kong-admin-latency":
-			// Of Kong's Admin API, which is not served here.
-		case "x-kong-upstream-status":
-			h.UpstreamStatus = true
-		case "x-kong-request-id":
-			h.RequestID = true
-		default:
-			return h, fmt.Errorf("%q is not a header that the gateway adds", part)
-		}
-	}
-	return h, nil
-}
-
-func parseOnOff(v string, into *bool) error {
-	switch v {
-	case "on", "true":
-		*into = true
-	case "off", "false":
-		*into = false
-	default:
-		return fmt.Errorf("%q is neither on nor off", v)
-	}
-	return nil
-}
-
-func parseOneOf(v string, into *string, allowed ...string) error {
-	for _, a := range allowed {
-		if v == a {
-			*into = v
-			return nil
-		}
-	}
-	return fmt.Errorf("%q is not one of %s", v, strings.Join(allowed, ", "))
-}
-
-func parseCount(v string, into *int) error {
-	n, err := strconv.Atoi(v)
-	if err != nil || n < 0 {
-		return fmt.Errorf("%q is not a count", v)
-	}
-	*into = n
-	return nil
-}
-
-// parseSize reads nginx's size notation: bytes, or a number with k, m or g.
-func parseSize(v string) (int64, error) {
-	unit := int64(1)
-	digits := strings.ToLower(v)
-	for suffix, factor := range map[string]int64{"k": 1 << 10, "m": 1 << 20, "g": 1 << 30} {
-		if rest, ok := strings.CutSuffix(digits, suffix); ok {
-			digits, unit = rest, factor
-			break
-		}
-	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 || n > (1<<62)/unit {
-		return 0, fmt.Errorf("%q is not a size such as 512, 8k or 10m", v)
-	}
-	return n * unit, nil
-}
-
-// parseHeaderBuffers reads nginx's "number size".
-func parseHeaderBuffers(v string) (HeaderBuffers, error) {
-	const largest = 1 << 20 // of one connection's head
-	fields := strings.Fields(v)
-	if len(fields) == 2 {
-		number, err := strconv.Atoi(fields[0])
-		size, sizeErr := parseSize(fields[1])
-		if err == nil && sizeErr == nil && number > 0 && size >= 1<<10 && int64(number)*size <= largest {
-			return HeaderBuffers{Number: number, Size: int(size)}, nil
-		}
-	}
-	return HeaderBuffers{}, fmt.Errorf("%q is not NUMBER SIZE such as \"4 8k\", 1k to 1m in all", v)
-}
-
-// parseSeconds reads a time in seconds, with nginx's units ms, s, m and h.
-func parseSeconds(v string, into *time.Duration) error {
-	if n, err := strconv.ParseFloat(v, 64); err == nil && n >= 0 {
-		*into = time.Duration(n * float64(time.Second))
-		return nil
-	}
-	d, err := time.ParseDuration(v)
-	if err != nil || d < 0 {
-		return fmt.Errorf("%q is not a time such as 60 or 75s", v)
-	}
-	*into = d
-	return nil
-}
-
-func parsePortMaps(v string) (map[uint16]uint16, error) {
-	out := map[uint16]uint16{}
-	for _, part := range splitList(v) {
-		outer, inner, ok := strings.Cut(part, ":")
-		o, errOuter := strconv.ParseUint(outer, 10, 16)
-		i, errInner := strconv.ParseUint(inner, 10, 16)
-		if !ok || errOuter != nil || errInner != nil {
-			return nil, fmt.Errorf("%q is not PORT:PORT", part)
-		}
-		out[uint16(i)] = uint16(o)
-	}
-	return out, nil
+	return ""
 }

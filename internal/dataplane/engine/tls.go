@@ -108,7 +108,7 @@ func (h *handshake) leave() {
 func (c *conn) secure() bool {
 	c.beginIdle()
 	first, ok := c.peekFirst()
-	c.endIdle()
+	c.endIdle(ok)
 	if !ok {
 		return false
 	}
@@ -124,7 +124,9 @@ func (c *conn) secure() bool {
 		return false
 	}
 	h.snapshot = c.hold()
+	c.beginHead(time.Now())
 	secured, err := h.do()
+	c.endHead(err == nil)
 	c.let(h.snapshot)
 	h.leave()
 	if err != nil {

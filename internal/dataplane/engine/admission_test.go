@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+func TestConnectionLimit(t *testing.T) {
+	for _, c := range []struct {
+		setting     int
+		descriptors uint64
+		want        int
+	}{
+		{100, 10, 100},
+		{0, 1, 1},
+		{0, 120, 30},
+		{0, 1024, 384},
+		{0, 1 << 20, min(524160, connectionsPerCore*runtime.GOMAXPROCS(0))},
+		{0, 1<<64 - 1, connectionsPerCore * runtime.GOMAXPROCS(0)},
+	} {
+		if got := connectionLimit(c.setting, c.descriptors); got != c.want {
+			t.Errorf("connectionLimit(%d, %d) = %d, want %d", c.setting, c.descriptors, got, c.want)
+		}
+	}
+}
+
+func TestClaims(t *testing.T) {
+	newcomer, regular := claim{waited: time.Millisecond}, claim{proven: true, waited: time.Minute}
+	older := claim{waited: time.Second}
+	for _, c := range []struct {
+		a, b claim
+		want bool
+	}{{newcomer, regular, true}, {regular, newcomer, false}, {older, newcomer, true}, {newcomer, older, false}} {
+		if got := c.a.less(c.b); got != c.want {
+			t.Errorf("%v gives way before %v: %t", c.a, c.b, got)
+		}
+	}
+}
