@@ -91,7 +91,8 @@ type Session struct {
 	mu      sync.Mutex
 	conn    *http2.Conn
 	writing bool
-	broken  error // why the connection is of no use any more
+	broken  error // why streams cannot go on
+	dead    bool  // nothing more can be written
 	ending  bool  // everything was said
 	spare   []byte
 	idle    time.Time // since when there are no streams
@@ -198,7 +199,8 @@ func (x *Session) receive(now time.Time) error {
 		_ = x.nc.SetReadDeadline(now.Add(x.options.IdleTimeout))
 	}
 	x.conn.Schedule(writeBatch, x.sent)
-	flush := x.conn.Output() > 0 && !x.writing
+	// A refusal is written by end.
+	flush := err == nil && x.conn.Output() > 0 && !x.writing
 	over := x.conn.Over()
 	x.mu.Unlock()
 	if flush {
@@ -315,7 +317,7 @@ func (x *Session) end(err error) {
 		// The client is told why, before it is hung up on.
 		x.flush()
 		x.fail(err)
-		x.closeWrite()
+		x.finish()
 		x.discard()
 	}
 	x.abandon(err)
@@ -365,6 +367,9 @@ func (x *Session) discard() {
 // abandon fails everything that is under way and closes the connection.
 func (x *Session) abandon(err error) {
 	x.fail(err)
+	x.mu.Lock()
+	x.dead = true
+	x.mu.Unlock()
 	_ = x.nc.Close()
 }
 

@@ -13,7 +13,7 @@ const roundsOfOthers = 4
 // flush writes what there is, unless someone else is doing so, who then takes it along.
 func (x *Session) flush() {
 	x.mu.Lock()
-	if x.writing || x.broken != nil {
+	if x.writing || x.dead {
 		x.mu.Unlock()
 		return
 	}
@@ -29,7 +29,7 @@ func (x *Session) writeOut() {
 		runtime.Gosched()
 		x.mu.Lock()
 	}
-	for round := 0; x.broken == nil; round++ {
+	for round := 0; !x.dead; round++ {
 		x.conn.Schedule(writeBatch, x.sent)
 		if x.conn.Output() == 0 {
 			break
@@ -56,7 +56,7 @@ func (x *Session) writeOut() {
 		}
 	}
 	x.writing = false
-	over := x.conn.Over()
+	over := x.conn.Over() || x.conn.Err() != nil
 	x.mu.Unlock()
 	if over {
 		x.finish()
