@@ -72,6 +72,58 @@ func TestReloadLeavesSessionsAlone(t *testing.T) {
 	}
 }
 
+// Changes one by one give what the whole gives, and those of others cost
+// nothing.
+func TestUpdates(t *testing.T) {
+	first, second := echo(t), hold(t)
+	r := start(t, nil, "")
+	whole := r.set(fmt.Sprintf(`
+plugins: [{name: probe}]
+upstreams: [{name: many.test, targets: [{target: %q}]}]
+services: [{name: s, host: many.test, port: 1, protocol: tcp, routes: [{name: r, protocols: [tcp], destinations: [{port: PORT0}]}]}]
+`, first))
+	for e := range whole.All() { // in any order, one by one
+		r.Update(entity.Delta{Put: []entity.Entity{e}})
+	}
+	if rejected := r.Update(entity.Delta{}); len(rejected) > 0 {
+		t.Fatalf("rejected: %v", rejected)
+	}
+	if got := talk(t, r.dial(0), "x"); got != "hello x 1 bytes" {
+		t.Errorf("got %q", got)
+	}
+	r.session()
+	current := r.current.Load()
+	other := r.set(`
+upstreams: [{name: other.test, targets: [{target: 10.0.0.1}]}]
+services: [{name: o, host: other.test, routes: [{name: h, paths: [/]}], plugins: [{name: ip-restriction, protocols: [http], config: {deny: [10.0.0.1]}}]}]
+consumers: [{username: c}]
+`)
+	for e := range other.All() {
+		r.Update(entity.Delta{Put: []entity.Entity{e}})
+		r.Update(entity.Delta{Removed: []entity.Key{entity.KeyOf(e)}})
+	}
+	if r.current.Load() != current {
+		t.Error("what concerns no stream made a new snapshot")
+	}
+	target := *whole.Targets[0]
+	target.Target = second
+	r.Update(entity.Delta{Put: []entity.Entity{&target}})
+	if got := talk(t, r.dial(0), "x"); got != "in out" {
+		t.Errorf("after the target changed: got %q", got)
+	}
+	r.session()
+	if rejected := r.Update(entity.Delta{Removed: []entity.Key{entity.KeyOf(whole.Services[0])}}); len(rejected) != 1 {
+		t.Errorf("rejected: %v", rejected)
+	}
+	closedSilently(t, r.dial(0))
+	if s := r.session(); s.EndStatus != 503 {
+		t.Errorf("status %d", s.EndStatus)
+	}
+	if rejected := r.Update(entity.Delta{Removed: []entity.Key{entity.KeyOf(whole.Routes[0])}}); len(rejected) != 0 {
+		t.Errorf("rejected: %v", rejected)
+	}
+}
+
 func TestPreparedMayBeDiscarded(t *testing.T) {
 	r := start(t, nil, "")
 	r.config(strings.Replace(route("tcp", echo(t), ""), "{name: probe}", "{name: probe, config: {tag: stays}}", 1))

@@ -58,6 +58,11 @@ type Server struct {
 
 	current  atomic.Pointer[snapshot]
 	applying sync.Mutex
+	// base is the latest whole configuration, or nil when known has all of it,
+	// with changes since. Both are guarded by applying.
+	base   *entity.Set
+	known  map[entity.Key]placed
+	places int
 
 	conns registry
 

@@ -46,15 +46,17 @@ func (s *snapshot) services(previous *snapshot, set *entity.Set, routes []*entit
 	for _, r := range routes {
 		if r.Service != nil {
 			wanted[r.Service.ID] = true
+			s.uses[entity.Key{Kind: entity.KindService, ID: r.Service.ID}] = true
 		}
 	}
 	var list []*entity.Service
 	for _, e := range set.Services {
 		if wanted[e.ID] {
 			list = append(list, e)
+			s.hosts[e.Host] = true
 		}
 	}
-	rejected := s.upstreams(set, list)
+	rejected := s.upstreams(set)
 	rejected = append(rejected, s.certificates(previous, set, list)...)
 	out := make(map[entity.ID]*service, len(list))
 	for _, sparse := range list {
@@ -112,27 +114,26 @@ func (s *snapshot) balancerOf(host string, port int) (*balancer.Balancer, *entit
 	return b, nil
 }
 
-// upstreams builds the balancer of every upstream that a plugin or one of the
-// services may name.
-func (s *snapshot) upstreams(set *entity.Set, services []*entity.Service) (rejected []pipeline.Rejection) {
-	s.balanced = map[string]balancedUpstream{}
-	if len(services) == 0 {
-		return nil
+// upstreams builds the balancer of every upstream that a service names.
+func (s *snapshot) upstreams(set *entity.Set) (rejected []pipeline.Rejection) {
+	var list []*entity.Upstream
+	for _, u := range set.Upstreams {
+		if s.hosts[u.Name] {
+			list = append(list, u)
+			s.uses[entity.KeyOf(u)] = true
+		}
 	}
-	hosts := map[string]bool{}
-	for _, e := range services {
-		hosts[e.Host] = true
+	if len(list) == 0 {
+		return nil
 	}
 	targets := map[entity.ID][]*entity.Target{}
 	for _, t := range set.Targets {
-		if t.Upstream != nil {
+		if t.Upstream != nil && s.uses[entity.Key{Kind: entity.KindUpstream, ID: t.Upstream.ID}] {
 			targets[t.Upstream.ID] = append(targets[t.Upstream.ID], t)
+			s.uses[entity.KeyOf(t)] = true
 		}
 	}
-	for _, sparse := range set.Upstreams {
-		if !hosts[sparse.Name] {
-			continue
-		}
+	for _, sparse := range list {
 		complete, err := entity.Complete(sparse, s.server.options.Schemas)
 		if err != nil {
 			rejected = append(rejected, rejection(sparse, sparse.Name, "", err.Error()))
@@ -153,27 +154,29 @@ func (s *snapshot) upstreams(set *entity.Set, services []*entity.Service) (rejec
 // certificates parses the certificates that services show to upstreams, and
 // the authorities that they trust.
 func (s *snapshot) certificates(previous *snapshot, set *entity.Set, services []*entity.Service) (rejected []pipeline.Rejection) {
-	shown, trusted := map[entity.ID]bool{}, map[entity.ID]bool{}
+	use := func(kind entity.Kind, ids ...entity.ID) {
+		for _, id := range ids {
+			s.uses[entity.Key{Kind: kind, ID: id}] = true
+		}
+	}
 	for _, e := range services {
 		if e.ClientCertificate != nil {
-			shown[e.ClientCertificate.ID] = true
+			use(entity.KindCertificate, e.ClientCertificate.ID)
 		}
 		if u := s.balanced[e.Host].entity; u != nil && u.ClientCertificate != nil {
-			shown[u.ClientCertificate.ID] = true
+			use(entity.KindCertificate, u.ClientCertificate.ID)
 		}
-		for _, id := range e.CACertificates {
-			trusted[id] = true
-		}
+		use(entity.KindCACertificate, e.CACertificates...)
 	}
 	var certs []*entity.Certificate
 	for _, c := range set.Certificates {
-		if shown[c.ID] {
+		if s.uses[entity.KeyOf(c)] {
 			certs = append(certs, c)
 		}
 	}
 	var cas []*entity.CACertificate
 	for _, c := range set.CACertificates {
-		if trusted[c.ID] {
+		if s.uses[entity.KeyOf(c)] {
 			cas = append(cas, c)
 		}
 	}

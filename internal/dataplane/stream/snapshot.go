@@ -26,6 +26,12 @@ type snapshot struct {
 	certs     *tlscert.Set // that services show to upstreams
 	cas       *tlscert.CAs
 
+	// uses are the entities that the snapshot was made of or lacks, and hosts the
+	// names that an upstream entity would take over.
+	uses     map[entity.Key]bool
+	hosts    map[string]bool
+	rejected []pipeline.Rejection
+
 	// users are the configuration being the running one, and each session that is
 	// being opened. At 0 the snapshot is gone for good.
 	users atomic.Int64
@@ -116,68 +122,29 @@ func (s *Server) releaseInstance(h *held) {
 	h.Phases.Close()
 }
 
-// Prepared is a configuration that was built and does not run yet. Either
-// Publish or Discard is called, once.
-type Prepared struct {
-	server *Server
-	next   *snapshot
-}
-
-// Prepare builds the stream half of a configuration and returns what of it
-// cannot run. No other is prepared until this one is published or discarded.
-func (s *Server) Prepare(set *entity.Set) (*Prepared, []pipeline.Rejection) {
-	s.applying.Lock()
-	next, rejected := s.build(s.current.Load(), set)
-	return &Prepared{server: s, next: next}, rejected
-}
-
-// Publish makes the configuration the running one. Sessions that are open keep
-// the plan that they began with.
-func (p *Prepared) Publish() {
-	previous := p.server.current.Swap(p.next)
-	p.server.applying.Unlock()
-	if previous != nil {
-		previous.release()
-	}
-}
-
-// Discard gives back what was built.
-func (p *Prepared) Discard() {
-	p.next.release()
-	p.server.applying.Unlock()
-}
-
-// Apply makes a configuration the running one and returns what of it cannot
-// run: routes whose service cannot be used close their sessions.
-func (s *Server) Apply(set *entity.Set) []pipeline.Rejection {
-	p, rejected := s.Prepare(set)
-	p.Publish()
-	return rejected
-}
-
 // build makes a snapshot of a set, carrying plugin instances over from
 // previous, which may be nil.
-func (s *Server) build(previous *snapshot, set *entity.Set) (*snapshot, []pipeline.Rejection) {
-	next := &snapshot{server: s, instances: map[entity.ID]*held{}}
+func (s *Server) build(previous *snapshot, set *entity.Set) *snapshot {
+	next := &snapshot{
+		server: s, instances: map[entity.ID]*held{},
+		uses: map[entity.Key]bool{}, hosts: map[string]bool{}, balanced: map[string]balancedUpstream{},
+	}
 	next.users.Store(1)
-	routes := streamRoutes(set)
-	var rejected []pipeline.Rejection
+	var routes []*entity.Route
+	for _, r := range set.Routes {
+		if router.StreamRoute(r) {
+			routes = append(routes, r)
+			next.uses[entity.KeyOf(r)] = true
+		}
+	}
 	if len(routes) > 0 {
-		rejected = next.configure(previous, set)
+		next.rejected = next.configure(previous, set)
 	}
 	next.global = pipeline.NewStreamPlan(next.ordered, nil, nil)
 	services, problems := next.services(previous, set, routes)
-	rejected = append(rejected, problems...)
-	return next, append(rejected, next.route(routes, services)...)
-}
-
-func streamRoutes(set *entity.Set) (out []*entity.Route) {
-	for _, r := range set.Routes {
-		if router.StreamRoute(r) {
-			out = append(out, r)
-		}
-	}
-	return out
+	next.rejected = append(next.rejected, problems...)
+	next.rejected = append(next.rejected, next.route(routes, services)...)
+	return next
 }
 
 // configure makes or carries over the instances of plugins that take part in
@@ -203,6 +170,7 @@ func (s *snapshot) configure(previous *snapshot, set *entity.Set) (rejected []pi
 			old = &held{Instance: instance}
 		}
 		old.users.Add(1)
+		s.uses[entity.KeyOf(p)] = true
 		s.instances[p.ID] = old
 		s.ordered = append(s.ordered, instance)
 	}

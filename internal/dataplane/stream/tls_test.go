@@ -351,8 +351,8 @@ func TestPrereadIsBounded(t *testing.T) {
 		at      time.Duration // not before
 		minimal bool
 	}{
-		"nothing":                 {"", 300 * time.Millisecond, false},
-		"half a record":           {"\x16\x03\x01\x00", 300 * time.Millisecond, false},
+		"nothing":                 {"", 200 * time.Millisecond, false},
+		"half a record":           {"\x16\x03\x01\x00", 200 * time.Millisecond, false},
 		"HTTP":                    {"GET / HTTP/1.1\r\n", 0, false},
 		"more than the buffer":    {"\x16\x03\x01\x20\x00\x01\x00\x1f\xfc" + strings.Repeat("x", 2000), 0, false},
 		"an end in the middle":    {"\x16\x03\x01\x00", 0, true},
