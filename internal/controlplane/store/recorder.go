@@ -129,6 +129,12 @@ func (r *recorder) Certificate(namespace, secret string) fragment.CertificateFac
 	return f
 }
 
+// CACertificate implements fragment.Refs.
+func (r *recorder) CACertificate(namespace, secret string) fragment.CertificateFacts {
+	f, _ := r.facts(fragment.Owner{Kind: fragment.OwnerCACertificate, Namespace: namespace, Name: secret}).(fragment.CertificateFacts)
+	return f
+}
+
 // Plugin implements fragment.Refs.
 func (r *recorder) Plugin(namespace, name string) fragment.PluginFacts {
 	f, _ := r.facts(fragment.Owner{Kind: fragment.OwnerPlugin, Namespace: namespace, Name: name}).(fragment.PluginFacts)

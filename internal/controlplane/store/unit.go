@@ -26,7 +26,7 @@ func subjectOf(o fragment.Owner) Key {
 		return Key{KindKongConsumerGroup, o.Namespace, o.Name}
 	case fragment.OwnerBackend:
 		return Key{KindService, o.Namespace, backendOf(o).Service}
-	case fragment.OwnerCertificate:
+	case fragment.OwnerCertificate, fragment.OwnerCACertificate:
 		return Key{KindSecret, o.Namespace, o.Name}
 	case fragment.OwnerPlugin:
 		if o.Namespace != "" {
@@ -92,6 +92,8 @@ func (g *graph) translate(o fragment.Owner, r *recorder) fragment.Result {
 		return ingress.TranslateBackend(backendOf(o), r)
 	case fragment.OwnerCertificate:
 		return ingress.TranslateCertificate(o.Namespace, o.Name, r)
+	case fragment.OwnerCACertificate:
+		return ingress.TranslateCACertificate(o.Namespace, o.Name, r)
 	}
 	switch s := r.object(subjectOf(o)).(type) {
 	case *netv1.Ingress:

@@ -43,6 +43,13 @@ const (
 	AnnotationRetries        = AnnotationPrefix + "retries"
 	AnnotationTLSVerify      = AnnotationPrefix + "tls-verify"
 	AnnotationTLSVerifyDepth = AnnotationPrefix + "tls-verify-depth"
+
+	AnnotationClientCert               = AnnotationPrefix + "client-cert"
+	AnnotationCACertificatesSecrets    = AnnotationPrefix + "ca-certificates-secrets"
+	AnnotationCACertificatesConfigMaps = AnnotationPrefix + "ca-certificates-configmaps"
+
+	// LabelCACertificate marks Secrets that hold a CA certificate.
+	LabelCACertificate = AnnotationPrefix + "ca-cert"
 )
 
 // Labels.

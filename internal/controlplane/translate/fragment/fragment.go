@@ -24,6 +24,7 @@ const (
 	OwnerGlobalPlugin  OwnerKind = "GlobalPlugin"
 	OwnerBackend       OwnerKind = "Backend"
 	OwnerCertificate   OwnerKind = "Certificate"
+	OwnerCACertificate OwnerKind = "CACertificate"
 	OwnerPlugin        OwnerKind = "Plugin"
 )
 

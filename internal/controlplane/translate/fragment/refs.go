@@ -72,6 +72,9 @@ type Refs interface {
 	// Certificate returns what is known about a TLS Secret, and keeps its unit
 	// alive.
 	Certificate(namespace, secret string) CertificateFacts
+	// CACertificate returns what is known about a Secret with a CA certificate,
+	// and keeps its unit alive.
+	CACertificate(namespace, secret string) CertificateFacts
 	// Plugin returns the plugin that a KongPlugin, or with an empty namespace a
 	// KongClusterPlugin, describes.
 	Plugin(namespace, name string) PluginFacts
@@ -155,6 +158,9 @@ const (
 	// ClaimSNI is contended for by the Ingresses that bring a certificate for a
 	// host.
 	ClaimSNI ClaimScope = "sni"
+	// ClaimCACertificate is contended for by the Secrets that give a CA
+	// certificate the same id.
+	ClaimCACertificate ClaimScope = "ca-certificate"
 	// ClaimRouteName is contended for by routes, whose names are not unique by
 	// construction.
 	ClaimRouteName ClaimScope = "route-name"

@@ -44,6 +44,9 @@ type backend struct {
 	targets  []string
 	facts    fragment.BackendFacts
 	result   fragment.Result
+	// distrusted says that none of the authorities that the Service names can be
+	// used.
+	distrusted bool
 }
 
 // entities makes the Kong service and upstream, with annotations. It reports
@@ -64,6 +67,7 @@ func (b *backend) entities() bool {
 	for _, p := range annotateService(b.service, b.upstream, annotations) {
 		b.result.Report(b.ref, p.field, fragment.ReasonAnnotationIgnored, p.message, p.fix)
 	}
+	b.upstreamTLS(annotations)
 	if problems := append(b.refs.Check(b.service), b.refs.Check(b.upstream)...); len(problems) > 0 {
 		p := problems[0]
 		b.result.Report(b.ref, "metadata.annotations", fragment.ReasonAnnotationIgnored,
@@ -92,6 +96,12 @@ func (b *backend) resolve() {
 		b.fail(fragment.ReasonBackendNotFound,
 			fmt.Sprintf("Service %s/%s does not exist; requests are answered with 503", b.key.Namespace, b.key.Service),
 			"create the Service or correct its name")
+		return
+	}
+	if b.distrusted {
+		b.fail(fragment.ReasonCertificateInvalid,
+			fmt.Sprintf("none of the CA certificates that Service %s/%s names can be used; requests are answered with 503", b.key.Namespace, b.key.Service),
+			"look at the Service's problems, and mend the Secrets")
 		return
 	}
 	if b.svc.Spec.Type == corev1.ServiceTypeExternalName {
