@@ -79,8 +79,11 @@ func startEngine(backend netip.AddrPort) (plain, secure net.Addr, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	settings := engine.DefaultSettings()
+	// The others count no requests.
+	settings.KeepaliveRequests, settings.UpstreamKeepaliveMaxRequests = 1<<30, 1<<30
 	e, err := engine.New(engine.Options{
-		Settings: engine.DefaultSettings(), Catalog: parts.Catalog, Schemas: parts.Schemas,
+		Settings: settings, Catalog: parts.Catalog, Schemas: parts.Schemas,
 		Dialer: dial.New(nil, 0), Logger: slog.New(slog.DiscardHandler), Product: site.Product,
 		Resolve: func(_ context.Context, host string) ([]balancer.Address, time.Time, error) {
 			addr, err := netip.ParseAddr(host)

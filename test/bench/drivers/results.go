@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"runtime"
@@ -65,8 +66,11 @@ func (r *results) add(scenario, driver string, m measurement) {
 	r.all[scenario][driver] = append(r.all[scenario][driver], m)
 }
 
-// median returns the median of one figure.
+// median returns the median of one figure, 0 without any.
 func median(all []measurement, figure func(measurement) float64) float64 {
+	if len(all) == 0 {
+		return 0
+	}
 	values := make([]float64, 0, len(all))
 	for _, m := range all {
 		values = append(values, figure(m))
@@ -78,6 +82,17 @@ func median(all []measurement, figure func(measurement) float64) float64 {
 	return values[len(values)/2]
 }
 
+func cpuOf(m measurement) float64 { return m.cpu }
+
+// ratio is the median of what all cost to what base cost in the same round.
+func ratio(all, base []measurement) float64 {
+	pairs := make([]measurement, 0, len(all))
+	for i := range min(len(all), len(base)) {
+		pairs = append(pairs, measurement{cpu: all[i].cpu / base[i].cpu})
+	}
+	return median(pairs, cpuOf)
+}
+
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // print writes the tables.
@@ -85,18 +100,17 @@ func (r *results) print(w io.Writer, c *comparison) error {
 	out := &strings.Builder{}
 	fmt.Fprintf(out, "%s, %s, %d rounds of %s, medians; one core for the proxy, one for client and backend.\n\n",
 		time.Now().UTC().Format(time.DateOnly), versions(), c.rounds, c.duration)
-	fmt.Fprintln(out, "| scenario | driver | CPU-s per 100k | to goroutine | req/s | load core | p50 ms | p99 ms |")
-	fmt.Fprintln(out, "|---|---|---|---|---|---|---|---|")
+	fmt.Fprintln(out, "| scenario | driver | CPU-s per 100k | least | to goroutine | req/s | load core | p50 ms | p99 ms |")
+	fmt.Fprintln(out, "|---|---|---|---|---|---|---|---|---|")
 	for _, s := range r.scenarios {
-		cpu := func(m measurement) float64 { return m.cpu }
-		base := median(r.all[s]["goroutine"], cpu)
+		base := r.all[s]["goroutine"]
 		for _, d := range drivers {
 			all := r.all[s][d]
 			if len(all) == 0 {
 				continue
 			}
-			fmt.Fprintf(out, "| %s | %s | %.2f | %.2f | %.0f | %.0f %% | %.2f | %.2f |\n", s, d,
-				median(all, cpu), median(all, cpu)/base,
+			fmt.Fprintf(out, "| %s | %s | %.2f | %.2f | %.2f | %.0f | %.0f %% | %.2f | %.2f |\n", s, d,
+				median(all, cpuOf), slices.MinFunc(all, func(a, b measurement) int { return cmp.Compare(a.cpu, b.cpu) }).cpu, ratio(all, base),
 				median(all, func(m measurement) float64 { return m.rate }),
 				median(all, func(m measurement) float64 { return 100 * m.load }),
 				median(all, func(m measurement) float64 { return milliseconds(m.p50) }),

@@ -121,15 +121,15 @@ func New(backend netip.AddrPort) (*Site, error) {
 		return nil, err
 	}
 	s := &Site{Backend: backend}
-	instances := pipeline.Instances{}
+	var instances []*pipeline.Instance
 	for _, p := range parts.Set.Plugins {
 		instance, rejected := parts.Catalog.Configure(p, nil)
 		if rejected != nil {
 			return nil, rejected
 		}
-		instances[p.ID] = instance
+		instances = append(instances, instance)
 	}
-	s.plans = pipeline.NewPlans(parts.Set.Plugins, instances, nil)
+	s.plans = pipeline.NewPlans(instances...)
 	service := parts.Set.Services[0]
 	items := make([]router.Item, 0, len(parts.Set.Routes))
 	for _, r := range parts.Set.Routes {
