@@ -32,7 +32,7 @@ type Limits struct {
 // Key tells pools apart: connections of one pool are interchangeable.
 type Key struct {
 	Address netip.AddrPort
-	// Proto is http or https.
+	// Proto is http, https, grpc or grpcs; the last two are HTTP/2.
 	Proto string
 	// ServerName and TLSID distinguish TLS settings; TLSID names the client
 	// certificate and verification settings.
@@ -55,6 +55,9 @@ type Pool struct {
 	used atomic.Bool
 	mu   sync.Mutex
 	idle []*Conn
+
+	// shared are connections that speak HTTP/2.
+	shared shared
 }
 
 // Forgotten reports whether the pool is no longer kept, so that another one
@@ -158,6 +161,7 @@ func (p *Pool) usable(c *Conn, now time.Time) bool {
 func (p *Pool) retire() {
 	p.generation.Add(1)
 	p.closeIdle(func(*Conn) bool { return true })
+	p.retireShared()
 }
 
 // closeIdle closes the idle connections that which chooses.
@@ -187,4 +191,5 @@ func (p *Pool) forget() {
 	p.forgotten.Store(true)
 	p.mu.Unlock()
 	p.closeIdle(func(*Conn) bool { return true })
+	p.retireShared()
 }

@@ -48,6 +48,9 @@ func (s *Pools) Pool(key Key, config *tls.Config) *Pool {
 	if config != nil {
 		config = config.Clone()
 		config.ServerName = key.ServerName
+		if key.Proto == ProtoGRPCS {
+			config.NextProtos = []string{alpnHTTP2}
+		}
 		config.ClientSessionCache = newPeerSessions(s.sessions, key)
 	}
 	s.mu.Lock()
@@ -95,7 +98,7 @@ func (s *Pools) Sweep() {
 	now := s.now()
 	for _, p := range s.all(every) {
 		p.closeIdle(func(c *Conn) bool { return !p.usable(c, now) || !c.alive() })
-		if p.used.Swap(false) {
+		if p.used.Swap(false) || p.sharedConns() > 0 {
 			continue
 		}
 		s.mu.Lock()

@@ -29,7 +29,7 @@ func (x *Session) Open(method http1.Method, block []byte, last bool) (*Stream, e
 func (x *Session) Free() (n int, lasting bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.broken != nil || !x.conn.Lasting() {
+	if x.broken != nil || x.retired || !x.conn.Lasting() {
 		return 0, false
 	}
 	return x.conn.Capacity() - x.conn.Streams(), true
@@ -40,4 +40,22 @@ func (x *Session) IdleSince() (time.Time, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.idle, x.conn.Streams() == 0
+}
+
+// RetireAfterNext closes the connection when its last stream is over, after another one.
+func (x *Session) RetireAfterNext() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.retired = true
+}
+
+// Retire closes the connection when its last stream is over, at once if there is none.
+func (x *Session) Retire() {
+	x.mu.Lock()
+	x.retired = true
+	idle := x.conn.Streams() == 0
+	x.mu.Unlock()
+	if idle {
+		x.Close()
+	}
 }

@@ -93,6 +93,7 @@ type Session struct {
 	writing bool
 	broken  error // why streams cannot go on
 	dead    bool  // nothing more can be written
+	retired bool  // no further streams are to be opened
 	ending  bool  // everything was said
 	spare   []byte
 	idle    time.Time // since when there are no streams
@@ -255,12 +256,15 @@ func (x *Session) wait(now time.Time) error {
 	next := now.Add(x.options.IdleTimeout)
 	if x.conn.Streams() == 0 {
 		if next = x.idle.Add(x.options.IdleTimeout); !next.After(now) {
+			if x.options.Config.Client {
+				// Nobody opens another one from now on.
+				x.broken = ErrClosed
+				x.mu.Unlock()
+				return os.ErrDeadlineExceeded
+			}
 			next = now.Add(drainWait + endWait)
 			x.mu.Unlock()
 			_ = x.nc.SetReadDeadline(next)
-			if x.options.Config.Client {
-				return os.ErrDeadlineExceeded
-			}
 			x.Drain()
 			return nil
 		}

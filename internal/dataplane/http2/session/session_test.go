@@ -178,7 +178,12 @@ func open(t testing.TB, x *session.Session, method, path string, last bool) *ses
 	return s
 }
 
-func noInterim(*http1.Response) error { return errors.New("interim answer") }
+// status waits for the next head and returns its status.
+func status(s *session.Stream, timeout time.Duration) (int, error) {
+	var r http1.Response
+	err := s.NextHead(&r, timeout)
+	return r.Status, err
+}
 
 func TestClientToServer(t *testing.T) {
 	s := serve(t, echo, nil)
@@ -193,7 +198,7 @@ func TestClientToServer(t *testing.T) {
 			defer st.Done()
 			sent := make(chan error, 1)
 			go func() { sent <- st.Write(text, true, patience) }()
-			if err := st.AwaitHead(patience, noInterim); err != nil || st.Response().Status != 200 {
+			if status, err := status(st, patience); err != nil || status != 200 {
 				t.Errorf("%d: %v", i, err)
 				return
 			}
@@ -263,13 +268,13 @@ func TestFailures(t *testing.T) {
 	<-started
 	// The server's handler is done without an answer.
 	<-out
-	if err := st.AwaitHead(patience, noInterim); !errors.As(err, &reset) || reset.Code != http2.CodeInternal {
+	if _, err := status(st, patience); !errors.As(err, &reset) || reset.Code != http2.CodeInternal {
 		t.Errorf("no answer: %v", err)
 	}
 	st.Done()
 	st = open(t, x, "POST", "/hold", false)
 	<-started
-	if err := st.AwaitHead(time.Millisecond, noInterim); !errors.Is(err, session.ErrTimeout) {
+	if _, err := status(st, time.Millisecond); !errors.Is(err, session.ErrTimeout) {
 		t.Errorf("an answer that does not come: %v", err)
 	}
 	// The window ends, nobody consumes.
@@ -283,7 +288,7 @@ func TestFailures(t *testing.T) {
 		t.Errorf("stopped: %v", err)
 	}
 	st.ResumeReading()
-	go func() { waits <- st.AwaitHead(patience, noInterim) }()
+	go func() { _, err := status(st, patience); waits <- err }()
 	st.Abort(x, st.ID()+2) // another one's
 	st.Abort(x, st.ID())
 	if err := <-waits; !errors.As(err, &reset) || reset.ByPeer {
@@ -296,7 +301,7 @@ func TestFailures(t *testing.T) {
 	<-started
 	s.each((*session.Session).Close)
 	<-out
-	if err := st.AwaitHead(patience, noInterim); err == nil {
+	if _, err := status(st, patience); err == nil {
 		t.Error("answered by a closed server")
 	}
 	st.Done()
@@ -369,8 +374,15 @@ func TestInterim(t *testing.T) {
 	}, nil)
 	st := open(t, dial(t, s.address), "GET", "/", true)
 	var seen []int
-	if err := st.AwaitHead(patience, func(r *http1.Response) error { seen = append(seen, r.Status); return nil }); err != nil || fmt.Sprint(seen) != "[103 103]" || st.Response().Status != 204 {
-		t.Errorf("%v %v %d", err, seen, st.Response().Status)
+	for range 3 {
+		next, err := status(st, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, next)
+	}
+	if fmt.Sprint(seen) != "[103 103 204]" {
+		t.Error(seen)
 	}
 	if data, last, err := st.Read(patience); len(data) > 0 || !last || err != nil {
 		t.Errorf("%q %v %v", data, last, err)
@@ -390,13 +402,14 @@ func BenchmarkExchange(b *testing.B) {
 	x := dial(b, s.address)
 	var e http2.Encoder
 	block, _ := e.AppendRequest(nil, &http1.RequestHead{Method: []byte("GET"), Path: []byte("/a"), Host: []byte("a.test")}, "http")
+	var head http1.Response
 	b.ReportAllocs()
 	for b.Loop() {
 		st, err := x.Open(http1.MethodGet, block, true)
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := st.AwaitHead(patience, noInterim); err != nil {
+		if err := st.NextHead(&head, patience); err != nil {
 			b.Fatal(err)
 		}
 		for last := false; !last; {

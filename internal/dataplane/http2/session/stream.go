@@ -24,6 +24,7 @@ type Stream struct {
 	spare   []byte // memory of what was read before
 	trailer []byte
 	written int64
+	interim int // heads that NextHead has returned
 
 	// Below is guarded by the session's mu.
 
@@ -38,7 +39,7 @@ type Stream struct {
 
 func (s *Stream) begin(x *Session, state *http2.Stream) {
 	s.session, s.state = x, state
-	s.hasHead, s.head, s.written = false, s.head[:0], 0
+	s.hasHead, s.head, s.written, s.interim = false, s.head[:0], 0, 0
 	s.onFail, s.stopped, s.aborted, s.done, s.blocked = nil, false, false, false, false
 	s.readable.clear()
 	s.writable.clear()
@@ -52,9 +53,6 @@ func (s *Stream) ID() uint32 { return s.state.ID }
 
 // Request returns the request of a client, and why it is to be refused, if it is.
 func (s *Stream) Request() (*http1.Request, error) { return &s.state.Request, s.state.Refusal }
-
-// Response returns the head of a server's answer, once AwaitHead has returned it.
-func (s *Stream) Response() *http1.Response { return &s.state.Response }
 
 // Trailers returns what followed the body, once Read has returned its end.
 func (s *Stream) Trailers() *http1.Header { return &s.state.Trailer }
@@ -196,36 +194,41 @@ func (s *Stream) Arrived() (data []byte, last bool) {
 	return data, s.state.Complete()
 }
 
-// AwaitHead waits for the final head of a server's answer and passes those before it to interim.
-func (s *Stream) AwaitHead(timeout time.Duration, interim func(*http1.Response) error) error {
+// NextHead waits for the next head of a server's answer: interim ones first, the final one in the end. It is swapped into head,
+// whose memory the stream uses again.
+func (s *Stream) NextHead(head *http1.Response, timeout time.Duration) error {
 	x := s.session
-	for seen := 0; ; {
+	for {
 		x.mu.Lock()
-		var next *http1.Response
-		if seen < len(s.state.Interim) {
-			head := s.state.Interim[seen]
-			next = &head
-			seen++
+		done := true
+		switch {
+		case s.interim < len(s.state.Interim):
+			*head, s.state.Interim[s.interim] = s.state.Interim[s.interim], *head
+			s.interim++
+		case s.state.HasHead():
+			*head, s.state.Response = s.state.Response, *head
+		default:
+			done = false
 		}
-		done := next == nil && s.state.HasHead()
-		err := error(nil)
-		if next == nil && !done {
+		var err error
+		if !done {
 			err = s.fault()
 		}
 		x.mu.Unlock()
-		switch {
-		case next != nil:
-			if err := interim(next); err != nil {
-				return err
-			}
-			continue
-		case done || err != nil:
+		if done || err != nil {
 			return err
 		}
 		if !s.readable.wait(timeout) {
 			return ErrTimeout
 		}
 	}
+}
+
+// Ready reports whether Read has something to say without a wait.
+func (s *Stream) Ready() bool {
+	s.session.mu.Lock()
+	defer s.session.mu.Unlock()
+	return s.state.Waiting() > 0 || s.state.Complete() || s.fault() != nil
 }
 
 // WriteHead encodes the head of an answer. It goes out with what is sent next, or by Flush.
@@ -381,8 +384,11 @@ func (s *Stream) Done() {
 		x.idle = time.Now()
 	}
 	write, over := x.claim(), x.conn.Over()
+	retired := x.retired && x.conn.Streams() == 0
 	x.mu.Unlock()
 	switch {
+	case retired:
+		x.Close()
 	case write:
 		x.flush()
 	case over:
