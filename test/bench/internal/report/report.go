@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package report writes what a run showed, for a terminal and for the docs.
+package report
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/kong/kong-istio-gateway/test/bench/internal/agent"
+	"github.com/kong/kong-istio-gateway/test/bench/internal/peer"
+	"github.com/kong/kong-istio-gateway/test/bench/internal/suite"
+)
+
+// noisy is the share of the proxy's core from which other programs' use of it
+// is worth a warning.
+const noisy = 0.05
+
+// Run is everything about a run.
+type Run struct {
+	Began, Ended   time.Time
+	Peers          []*peer.Peer
+	Sections       []suite.Section
+	Results        suite.Results
+	Direct         *agent.Result
+	Rounds         int
+	Warmup, Window time.Duration
+	ProxyCore      int
+	LoadCore       int
+}
+
+// Markdown renders the run.
+func (r *Run) Markdown() string {
+	var b strings.Builder
+	b.WriteString("# Performance\n\n<!-- Written by `make bench-peers`. -->\n\n")
+	r.intro(&b)
+	b.WriteString("\n## Bars\n\n")
+	for _, v := range suite.Judge(r.Results, suite.Bars()) {
+		if !v.Missing || r.complete() {
+			fmt.Fprintf(&b, "* %s\n", v.String())
+		}
+	}
+	for i := range r.Sections {
+		r.section(&b, &r.Sections[i])
+	}
+	r.method(&b)
+	return b.String()
+}
+
+func (r *Run) complete() bool { return len(r.Sections) == len(suite.Sections()) }
+
+func (r *Run) intro(b *strings.Builder) {
+	fmt.Fprintf(b, "%s to %s UTC, %d rounds of %v. Kernel %s, %d cores (%s), Go %s.\n\n",
+		r.Began.UTC().Format("2006-01-02 15:04"), r.Ended.UTC().Format("15:04"), r.Rounds, r.Window, kernel(), runtime.NumCPU(), processor(), strings.TrimPrefix(runtime.Version(), "go"))
+	b.WriteString("| proxy | version |\n|---|---|\n")
+	for _, p := range r.Peers {
+		fmt.Fprintf(b, "| %s | %s |\n", p.Name, p.Version)
+	}
+	fmt.Fprintf(b, "\nClient and backend alone, on the core that both share in all measurements: %.0f req/s.\n",
+		float64(r.Direct.Measured)/r.Direct.Wall.Seconds())
+	if share := r.foreign(); share > noisy {
+		fmt.Fprintf(b, "\n**The machine was not quiet:** other programs used up to %.0f %% of the proxy's core (median of a cell's rounds).\n", 100*share)
+	}
+}
+
+// foreign is the largest share of the proxy's core that others used.
+func (r *Run) foreign() (share float64) {
+	for _, c := range r.Results {
+		// An idle core has little for others to take, and ticks are coarse.
+		if f, ok := c.Figures(); ok {
+			share = max(share, f.Foreign)
+		}
+	}
+	return share
+}
+
+func (r *Run) section(b *strings.Builder, s *suite.Section) {
+	fmt.Fprintf(b, "\n## %s\n\n| | proxy | CPU-s per 100k requests | ours/peer | req/s | p50 ms | p99 ms | peak RSS MiB | load core |\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n", s.Title)
+	for i := range s.Rows {
+		r.row(b, s, &s.Rows[i])
+	}
+}
+
+func (r *Run) row(b *strings.Builder, s *suite.Section, row *suite.Row) {
+	title := row.Title
+	for _, c := range r.Results {
+		if c.Row != row.Key {
+			continue
+		}
+		name := title
+		if c.Rate > 0 {
+			name = strings.TrimSpace(fmt.Sprintf("%s (%.0f req/s)", title, c.Rate))
+		}
+		fmt.Fprintf(b, "| %s | %s | %s |\n", name, c.Peer, strings.Join(r.columns(c, base(s, c)), " | "))
+		title = ""
+	}
+}
+
+// base is the row that a cell's ratio is taken against: in sections of the
+// gateway alone the first one, or the miss of one route for a miss.
+func base(s *suite.Section, c *suite.Cell) (row string) {
+	if s.Key != "routers" {
+		return c.Row
+	}
+	if strings.HasPrefix(c.Row, "router-miss") {
+		return "router-miss-one"
+	}
+	return s.Rows[0].Key
+}
+
+// columns are a cell's figures, or why there are none.
+func (r *Run) columns(c *suite.Cell, base string) []string {
+	f, ok := c.Figures()
+	if !ok {
+		why := c.Absent
+		if c.Failure != "" {
+			why, _, _ = strings.Cut("**failed:** "+c.Failure, "\n")
+		}
+		return []string{"absent: " + strings.ReplaceAll(why, "|", "/"), "", "", "", "", "", ""}
+	}
+	throughput := "load core full"
+	if f.Throughput > 0 {
+		throughput = fmt.Sprintf("%.0f", f.Throughput)
+	}
+	return []string{
+		fmt.Sprintf("%.2f", f.CPU), r.ratio(c, f, base), throughput, milliseconds(f.P50), milliseconds(f.P99),
+		fmt.Sprintf("%.0f", f.PeakRSS/(1<<20)), fmt.Sprintf("%.0f %%", 100*f.LoadCore),
+	}
+}
+
+// ratio is ours by the peer's, or in sections of the gateway alone a row's by
+// its base's.
+func (r *Run) ratio(c *suite.Cell, f suite.Figures, base string) string {
+	if base != c.Row {
+		if other, ok := r.find(base, peer.Ours); ok && other.CPU > 0 {
+			return fmt.Sprintf("%.2f of one route", f.CPU/other.CPU)
+		}
+		return ""
+	}
+	if c.Peer == peer.Ours || f.CPU == 0 {
+		return ""
+	}
+	ours, ok := r.find(c.Row, peer.Ours)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", ours.CPU/f.CPU)
+}
+
+func (r *Run) find(row, name string) (suite.Figures, bool) {
+	for _, c := range r.Results {
+		if c.Row == row && c.Peer == name {
+			return c.Figures()
+		}
+	}
+	return suite.Figures{}, false
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()*1000) }
+
+func kernel() string {
+	data, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(data))
+}
+
+func processor() string {
+	data, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown"
+	}
+	for line := range strings.Lines(string(data)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+func (r *Run) method(b *strings.Builder) {
+	fmt.Fprintf(b, `
+## How it was measured
+
+%[1]s measures; this page is what it wrote. The proxy runs on CPU %[2]d with one worker (GOMAXPROCS=1 for those in Go, otherwise default
+settings, the garbage collector's too), client and backend are one process on CPU %[3]d. Everything is on the loopback address. In each section all proxies
+run at once and take turns: %[4]v of warm-up, %[5]v measured, %[6]d rounds, each beginning with another proxy. Figures are medians over the rounds.
+
+* **CPU-s per 100k requests** is the user and system time of all processes of the proxy, from /proc. It is the figure to compare. It holds what the kernel does for
+  the proxy's sockets.
+* **req/s** is shown only when the load core was busy for less than 90 %% of the time, whoever was busy there.
+* **peak RSS** is the sum of the largest resident sets of the proxy's processes under that load.
+* Latencies of closed loops are those of saturation: a proxy that takes more shows longer ones. The open loop begins requests at times that are drawn beforehand and
+  counts from those times, also for requests that had to wait for a connection, so nothing is hidden by a client that waits. The gateway, nginx and
+  HAProxy get the same rate, half of what the slowest of them can do; others half of what they can do themselves.
+
+All proxies do the same work: keep the Host header; add X-Real-IP, X-Forwarded-For, -Proto, -Host, -Port and -Path, Via and a request id to the request; add the
+latency of the upstream and of the proxy, Via and the request id to the answer; keep connections to the backend open. (Traefik cannot make a request id and adds
+fixed values in its place, as for both latencies.) Each round counts only if every request of the client arrived at the backend
+exactly once with its whole body, every answer had the right status and length, and the heads that were kept (the first ones and one in some hundred) held all of this at both
+ends. Bodies are streamed. TLS is 1.3 with an ECDSA P-256 certificate, X25519 and AES-128-GCM for everyone. The client's requests are formatted before the first one is
+sent.
+
+A row of the router is compared with one route in the same rounds; requests go to %[7]d different paths.
+`, "`make bench-peers`", r.ProxyCore, r.LoadCore, r.Warmup, r.Window, r.Rounds, 499)
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package suite
+
+import (
+	"slices"
+	"time"
+
+	"github.com/kong/kong-istio-gateway/test/bench/internal/agent"
+)
+
+// saturated is the busy share of the load core from which throughput says
+// nothing about the proxy.
+const saturated = 0.9
+
+// Cell is what one proxy did in one row.
+type Cell struct {
+	Row, Peer string
+	// Absent says why there is nothing; Failure what made a round not count.
+	Absent, Failure string
+	Rounds          []agent.Result
+	// Rate is that of an open loop, per second.
+	Rate float64
+}
+
+// Figures are medians over the rounds of a Cell.
+type Figures struct {
+	// CPU is the proxy's CPU time in seconds for 100,000 requests.
+	CPU float64
+	// Throughput is in requests a second; 0 when the load core was too busy in
+	// most rounds for it to count.
+	Throughput float64
+	// PeakRSS is in bytes.
+	PeakRSS float64
+	// P50 and P99 are latencies.
+	P50, P99 time.Duration
+	// LoadCore and Foreign are shares: how busy the load core was, and how much
+	// of the proxy's core others used.
+	LoadCore, Foreign float64
+}
+
+// Figures returns the medians, and false when nothing counts.
+func (c *Cell) Figures() (Figures, bool) {
+	if c.Failure != "" || c.Absent != "" || len(c.Rounds) == 0 {
+		return Figures{}, false
+	}
+	f := Figures{
+		CPU:        c.median(cpuPer100k),
+		Throughput: c.median(func(r *agent.Result) float64 { return float64(r.Measured) / r.Wall.Seconds() }),
+		PeakRSS:    c.median(func(r *agent.Result) float64 { return float64(r.Usage.PeakRSS) }),
+		P50:        time.Duration(c.median(func(r *agent.Result) float64 { return float64(r.P50) })),
+		P99:        time.Duration(c.median(func(r *agent.Result) float64 { return float64(r.P99) })),
+		LoadCore:   c.median(func(r *agent.Result) float64 { return r.Usage.LoadCore }),
+		Foreign: c.median(func(r *agent.Result) float64 {
+			return max(0, r.Usage.ProxyCore-r.Usage.CPU.Seconds()/r.Wall.Seconds())
+		}),
+	}
+	if f.LoadCore >= saturated {
+		f.Throughput = 0
+	}
+	return f, true
+}
+
+func cpuPer100k(r *agent.Result) float64 {
+	return r.Usage.CPU.Seconds() / float64(r.Measured) * 1e5
+}
+
+func (c *Cell) median(of func(*agent.Result) float64) float64 {
+	values := make([]float64, len(c.Rounds))
+	for i := range c.Rounds {
+		values[i] = of(&c.Rounds[i])
+	}
+	return median(values)
+}
+
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	middle := len(values) / 2
+	if len(values)%2 == 1 {
+		return values[middle]
+	}
+	return (values[middle-1] + values[middle]) / 2
+}
+
+// Results are all cells of a run.
+type Results []*Cell
+
+func (r Results) cell(row, peer string) *Cell {
+	for _, c := range r {
+		if c.Row == row && c.Peer == peer {
+			return c
+		}
+	}
+	return nil
+}
+
+// figures returns the medians of a cell that may not be there.
+func (r Results) figures(row, peer string) (Figures, bool) {
+	c := r.cell(row, peer)
+	if c == nil {
+		return Figures{}, false
+	}
+	return c.Figures()
+}
+
+// Failed says whether a round of any cell did not count.
+func (r Results) Failed() bool {
+	return slices.ContainsFunc(r, func(c *Cell) bool { return c.Failure != "" })
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/kong/kong-istio-gateway/test/bench/internal/agent"
+	"github.com/kong/kong-istio-gateway/test/bench/internal/check"
+	"github.com/kong/kong-istio-gateway/test/bench/internal/peer"
+)
+
+// Runner measures sections.
+type Runner struct {
+	Agent *Agent
+	// Peers holds the gateway first.
+	Peers []*peer.Peer
+	// Rounds of Window each, with Warmup before, for every cell.
+	Rounds         int
+	Warmup, Window time.Duration
+	// ProxyCore and LoadCore are numbers of CPUs.
+	ProxyCore, LoadCore int
+	// Dir is where proxies are configured.
+	Dir string
+	// Progress is told what goes on.
+	Progress io.Writer
+
+	processes map[string]*peer.Process
+	answered  map[*peer.Process]int64
+}
+
+// entry is a cell to be measured.
+type entry struct {
+	*Cell
+	row     *Row
+	process *peer.Process
+}
+
+// Direct measures client and backend without a proxy between them: how much
+// the load core can do at best.
+func (r *Runner) Direct() (*agent.Result, error) {
+	load := get()
+	load.Target, load.Warmup, load.Window = r.Agent.Backend, r.Warmup, r.Window
+	load.ProxyCore, load.LoadCore = r.ProxyCore, r.LoadCore
+	result, err := r.Agent.Run(&load)
+	if err == nil && result.Failure != "" {
+		err = errors.New(result.Failure)
+	}
+	return result, err
+}
+
+// Section measures one section: all its proxies run, and take turns.
+func (r *Runner) Section(ctx context.Context, s *Section) (results Results, err error) {
+	r.processes, r.answered = map[string]*peer.Process{}, map[*peer.Process]int64{}
+	entries, err := r.prepare(ctx, s)
+	if err == nil {
+		err = r.rounds(ctx, s, entries)
+	}
+	for _, e := range entries {
+		results = append(results, e.Cell)
+	}
+	for _, p := range r.processes {
+		err = errors.Join(err, p.Stop())
+	}
+	for _, e := range entries {
+		e.checkLog(r.answered[e.process])
+	}
+	return results, err
+}
+
+func (r *Runner) prepare(ctx context.Context, s *Section) ([]*entry, error) {
+	var entries []*entry
+	for i := range s.Rows {
+		row := &s.Rows[i]
+		for _, p := range r.Peers {
+			if row.OursOnly && p.Name != peer.Ours {
+				continue
+			}
+			e := &entry{Cell: &Cell{Row: row.Key, Peer: p.Name, Absent: p.Absent(row.Site)}, row: row}
+			entries = append(entries, e)
+			if e.Absent != "" {
+				continue
+			}
+			if err := r.start(ctx, e, p); err != nil {
+				return entries, err
+			}
+		}
+	}
+	return entries, nil
+}
+
+// start gives an entry its process, which entries of the same site share.
+func (r *Runner) start(ctx context.Context, e *entry, p *peer.Peer) error {
+	key := p.Name + "/" + e.row.Site.Name
+	process := r.processes[key]
+	if process == nil {
+		var err error
+		process, err = peer.Start(ctx, p, e.row.Site, r.Dir, r.Agent.Backend, r.ProxyCore)
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case p.Name == peer.Ours && e.row.Site.Prometheus:
+			e.Absent = "bin/proxy takes no prometheus plugin yet"
+			fmt.Fprintln(r.Progress, err)
+			return nil
+		default:
+			e.Failure = err.Error()
+			return nil
+		}
+		r.processes[key] = process
+	}
+	e.process = process
+	return nil
+}
+
+func (r *Runner) rounds(ctx context.Context, s *Section, entries []*entry) error {
+	for i := range s.Rows {
+		if s.Rows[i].HalfLoad {
+			if err := r.rates(ctx, &s.Rows[i], entries); err != nil {
+				return err
+			}
+		}
+	}
+	for round := range r.Rounds {
+		for i := range entries {
+			// Each round begins with another, so that none is always first.
+			e := entries[(i+round)%len(entries)]
+			if e.process == nil || e.Failure != "" {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := r.round(e, round); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// round does one measurement of a cell.
+func (r *Runner) round(e *entry, number int) error {
+	for _, probe := range e.row.Probes {
+		load := e.row.Load
+		load.Requests, load.Status, load.AnswerAny, load.Connections = []agent.Request{probe.Request}, probe.Status, true, 1
+		if err := r.measure(e, &load, true, time.Millisecond, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	load := e.row.Load
+	load.Rate = e.Rate
+	before := len(e.Rounds)
+	err := r.measure(e, &load, e.row.Refused, r.Warmup, r.Window)
+	switch {
+	case e.Failure != "":
+		fmt.Fprintf(r.Progress, "%-18s %-8s round %d: FAILED: %s\n", e.Row, e.Peer, number+1, e.Failure)
+	case len(e.Rounds) > before:
+		last := &e.Rounds[before]
+		fmt.Fprintf(r.Progress, "%-18s %-8s round %d: %.3f CPU-s/100k, %.0f req/s, p99 %v, load core %.0f %%\n", e.Row, e.Peer, number+1,
+			cpuPer100k(last), float64(last.Measured)/last.Wall.Seconds(), last.P99.Round(time.Microsecond), 100*last.Usage.LoadCore)
+	}
+	return err
+}
+
+// measure runs a load against a cell's proxy, checks the result, and keeps it
+// unless it is a probe's.
+func (r *Runner) measure(e *entry, load *agent.Load, refused bool, warmup, window time.Duration) error {
+	result, err := r.load(e, load, warmup, window)
+	if err != nil || e.Failure != "" {
+		return err
+	}
+	expect := check.Expectation{Headers: e.process.Peer.Headers, Site: e.row.Site, Load: load, Refused: refused}
+	if err := expect.Result(result); err != nil {
+		e.Failure = err.Error()
+		return nil
+	}
+	if load.Status == e.row.Load.Status {
+		result.Requests, result.Answers = nil, nil // they were checked
+		e.Rounds = append(e.Rounds, *result)
+	}
+	return nil
+}
+
+func (r *Runner) load(e *entry, load *agent.Load, warmup, window time.Duration) (*agent.Result, error) {
+	kind := "plain"
+	switch load.Protocol {
+	case agent.TLS, agent.Handshakes, agent.HTTP2:
+		kind = "tls"
+	case agent.H2C:
+		kind = "h2c"
+	case agent.HTTP1:
+	}
+	load.Target, load.Processes = e.process.Address(kind), e.process.PIDs
+	load.ProxyCore, load.LoadCore = r.ProxyCore, r.LoadCore
+	load.Warmup, load.Window = warmup, window
+	result, err := r.Agent.Run(load)
+	if err != nil {
+		return nil, err
+	}
+	r.answered[e.process] += result.Answered
+	return result, nil
+}
+
+// rates finds what each proxy can do, and sets the rates of an open loop.
+func (r *Runner) rates(ctx context.Context, row *Row, entries []*entry) error {
+	best := map[*entry]float64{}
+	for range 3 {
+		for _, e := range entries {
+			if e.row != row || e.process == nil || e.Failure != "" {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			load := row.Load
+			result, err := r.load(e, &load, r.Warmup, r.Window/2)
+			if err != nil {
+				return err
+			}
+			if result.Failure != "" {
+				e.Failure = result.Failure
+				continue
+			}
+			best[e] = max(best[e], float64(result.Measured)/result.Wall.Seconds())
+		}
+	}
+	common := 0.0
+	for e, rate := range best {
+		if e.leads() && (common == 0 || rate < common) {
+			common = rate
+		}
+	}
+	for e, rate := range best {
+		if e.leads() {
+			rate = common
+		}
+		e.Rate = rate / 2
+	}
+	return nil
+}
+
+// leads says whether the proxy is one of those that are compared at one rate.
+func (e *entry) leads() bool {
+	return e.Peer == peer.Ours || e.Peer == peer.Nginx || e.Peer == peer.HAProxy
+}
+
+// checkLog compares the access log of a proxy that has ended with the requests
+// that it answered.
+func (e *entry) checkLog(answered int64) {
+	if e.process == nil || !e.row.Site.AccessLog || e.Failure != "" {
+		return
+	}
+	lines, err := e.process.LogLines()
+	if err == nil && lines < answered {
+		err = fmt.Errorf("the access log has %d lines for %d requests", lines, answered)
+	}
+	if err != nil {
+		e.Failure = err.Error()
+	}
+}
