@@ -33,11 +33,12 @@ var crdKinds = map[string]struct {
 	version string
 	object  func() client.Object
 }{
-	"kongplugins.configuration.konghq.com":        {store.KindKongPlugin, "v1", func() client.Object { return &kongv1.KongPlugin{} }},
-	"kongclusterplugins.configuration.konghq.com": {store.KindKongClusterPlugin, "v1", func() client.Object { return &kongv1.KongClusterPlugin{} }},
-	"kongconsumers.configuration.konghq.com":      {store.KindKongConsumer, "v1", func() client.Object { return &kongv1.KongConsumer{} }},
-	"kongconsumergroups.configuration.konghq.com": {store.KindKongConsumerGroup, "v1beta1", func() client.Object { return &kongv1beta1.KongConsumerGroup{} }},
-	"referencegrants.gateway.networking.k8s.io":   {store.KindReferenceGrant, "v1beta1", func() client.Object { return &gatewayv1beta1.ReferenceGrant{} }},
+	"kongplugins.configuration.konghq.com":          {store.KindKongPlugin, "v1", func() client.Object { return &kongv1.KongPlugin{} }},
+	"kongclusterplugins.configuration.konghq.com":   {store.KindKongClusterPlugin, "v1", func() client.Object { return &kongv1.KongClusterPlugin{} }},
+	"kongconsumers.configuration.konghq.com":        {store.KindKongConsumer, "v1", func() client.Object { return &kongv1.KongConsumer{} }},
+	"kongconsumergroups.configuration.konghq.com":   {store.KindKongConsumerGroup, "v1beta1", func() client.Object { return &kongv1beta1.KongConsumerGroup{} }},
+	"kongupstreampolicies.configuration.konghq.com": {store.KindUpstreamPolicy, "v1beta1", func() client.Object { return &kongv1beta1.KongUpstreamPolicy{} }},
+	"referencegrants.gateway.networking.k8s.io":     {store.KindReferenceGrant, "v1beta1", func() client.Object { return &gatewayv1beta1.ReferenceGrant{} }},
 }
 
 // coreKinds are always there. Only metadata of Secrets is watched.

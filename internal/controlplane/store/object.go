@@ -33,6 +33,7 @@ const (
 	KindKongClusterPlugin Kind = "KongClusterPlugin"
 	KindKongConsumer      Kind = "KongConsumer"
 	KindKongConsumerGroup Kind = "KongConsumerGroup"
+	KindUpstreamPolicy    Kind = "KongUpstreamPolicy"
 	KindReferenceGrant    Kind = "ReferenceGrant"
 )
 
@@ -75,6 +76,8 @@ func KeyOf(o client.Object) (key Key, ok bool) {
 		key.Kind = KindKongConsumer
 	case *kongv1beta1.KongConsumerGroup:
 		key.Kind = KindKongConsumerGroup
+	case *kongv1beta1.KongUpstreamPolicy:
+		key.Kind = KindUpstreamPolicy
 	case *gatewayv1beta1.ReferenceGrant:
 		key.Kind = KindReferenceGrant
 	default:

@@ -5,6 +5,7 @@ package store
 import (
 	"slices"
 
+	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -88,6 +89,12 @@ func (r *recorder) Secret(namespace, name string) *corev1.Secret {
 		r.pending = true
 	}
 	return secret
+}
+
+// UpstreamPolicy implements fragment.Refs.
+func (r *recorder) UpstreamPolicy(namespace, name string) *kongv1beta1.KongUpstreamPolicy {
+	p, _ := r.object(Key{KindUpstreamPolicy, namespace, name}).(*kongv1beta1.KongUpstreamPolicy)
+	return p
 }
 
 // Granted implements fragment.Refs.

@@ -44,6 +44,7 @@ const (
 	AnnotationTLSVerify      = AnnotationPrefix + "tls-verify"
 	AnnotationTLSVerifyDepth = AnnotationPrefix + "tls-verify-depth"
 
+	AnnotationUpstreamPolicy           = AnnotationPrefix + "upstream-policy"
 	AnnotationClientCert               = AnnotationPrefix + "client-cert"
 	AnnotationCACertificatesSecrets    = AnnotationPrefix + "ca-certificates-secrets"
 	AnnotationCACertificatesConfigMaps = AnnotationPrefix + "ca-certificates-configmaps"

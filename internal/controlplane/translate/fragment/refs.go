@@ -5,6 +5,7 @@ package fragment
 import (
 	"time"
 
+	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
@@ -62,6 +63,8 @@ type Refs interface {
 	EndpointSlices(namespace, service string) []*discoveryv1.EndpointSlice
 	// Secret returns a Secret with its data.
 	Secret(namespace, name string) *corev1.Secret
+	// UpstreamPolicy returns a KongUpstreamPolicy.
+	UpstreamPolicy(namespace, name string) *kongv1beta1.KongUpstreamPolicy
 	// Granted reports whether a ReferenceGrant in to's namespace permits the
 	// reference.
 	Granted(from GrantFrom, to GrantTo) bool

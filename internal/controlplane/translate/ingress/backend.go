@@ -68,6 +68,7 @@ func (b *backend) entities() bool {
 		b.result.Report(b.ref, p.field, fragment.ReasonAnnotationIgnored, p.message, p.fix)
 	}
 	b.upstreamTLS(annotations)
+	b.upstreamPolicy(annotations)
 	if problems := append(b.refs.Check(b.service), b.refs.Check(b.upstream)...); len(problems) > 0 {
 		p := problems[0]
 		b.result.Report(b.ref, "metadata.annotations", fragment.ReasonAnnotationIgnored,
