@@ -106,7 +106,15 @@ func (c *comparison) measure(s scenario, p *measure.Process) (m measurement, err
 	var result load.Result
 	var sent int64
 	if s.tls > 0 {
-		if result, err = load.RunTLS(p.Addresses[1], s.tls, c.duration, func() { before, err = c.costs(p) }); err != nil {
+		client, err := load.NewTLSClient(p.Addresses[1], s.tls)
+		if err != nil {
+			return m, err
+		}
+		defer client.Close()
+		if before, err = c.costs(p); err != nil {
+			return m, err
+		}
+		if result, err = client.Run(c.duration); err != nil {
 			return m, err
 		}
 		sent = result.Requests
@@ -206,8 +214,39 @@ func (c *comparison) measureIdle(driver string) error {
 	if err != nil {
 		return err
 	}
-	c.results.memory = append(c.results.memory, memory{driver, before, (after - before) / int64(c.idle), (collected - before) / int64(c.idle)})
+	m := memory{driver: driver, alone: before, each: (after - before) / int64(c.idle), eachLately: (collected - before) / int64(c.idle)}
+	if m.secured, err = c.measureIdleTLS(driver); err != nil {
+		return err
+	}
+	c.results.memory = append(c.results.memory, m)
 	return nil
+}
+
+// measureIdleTLS is measureIdle for a tenth of the connections, over TLS, after
+// a collection.
+func (c *comparison) measureIdleTLS(driver string) (each int64, err error) {
+	p, err := c.startProxy(driver)
+	if err != nil {
+		return 0, err
+	}
+	defer p.Stop()
+	warm, err := load.NewTLSClient(p.Addresses[1], 100)
+	if err != nil {
+		return 0, err
+	}
+	defer warm.Close()
+	before, err := c.collected(p)
+	if err != nil {
+		return 0, err
+	}
+	n := c.idle / 10
+	waiting, err := load.NewTLSClient(p.Addresses[1], n)
+	if err != nil {
+		return 0, err
+	}
+	defer waiting.Close()
+	after, err := c.collected(p)
+	return (after - before) / int64(max(n, 1)), err
 }
 
 func (c *comparison) idleConnections(p *measure.Process, n int) (*load.Client, error) {

@@ -46,6 +46,7 @@ type memory struct {
 	alone      int64 // bytes of the process before
 	each       int64 // bytes for a connection
 	eachLately int64 // the same after a garbage collection
+	secured    int64 // the same over TLS
 }
 
 // results are all measurements, by scenario and driver.
@@ -118,9 +119,9 @@ func (r *results) print(w io.Writer, c *comparison) error {
 		}
 	}
 	if len(r.memory) > 0 {
-		fmt.Fprintf(out, "\n| driver | RSS MiB | bytes for each of %d idle connections | after a collection |\n|---|---|---|---|\n", c.idle)
+		fmt.Fprintf(out, "\n| driver | RSS MiB | bytes for each of %d idle connections | after a collection | over TLS |\n|---|---|---|---|---|\n", c.idle)
 		for _, m := range r.memory {
-			fmt.Fprintf(out, "| %s | %.1f | %d | %d |\n", m.driver, float64(m.alone)/(1<<20), m.each, m.eachLately)
+			fmt.Fprintf(out, "| %s | %.1f | %d | %d | %d |\n", m.driver, float64(m.alone)/(1<<20), m.each, m.eachLately, m.secured)
 		}
 	}
 	_, err := io.WriteString(w, out.String())

@@ -7,39 +7,55 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 )
 
-// RunTLS opens n connections over TLS and keeps them busy for so long. measured
-// is called when all are open and were answered once.
-func RunTLS(address netip.AddrPort, n int, d time.Duration, measured func()) (Result, error) {
-	conns := make([]*tls.Conn, n)
-	request := fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: bench.test:%d\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n", "/plain", address.Port())
+// tlsRequest is what is asked over TLS.
+var tlsRequest = []byte("GET /plain HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n")
+
+// TLSClient is a number of connections over TLS.
+type TLSClient []*tls.Conn
+
+// NewTLSClient opens n connections, each of which is answered once.
+func NewTLSClient(address netip.AddrPort, n int) (TLSClient, error) {
+	c := make(TLSClient, 0, n)
 	dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}} //nolint:gosec // a certificate made for the run
-	for i := range conns {
-		c, err := dialer.DialContext(context.Background(), "tcp", address.String())
-		if err != nil {
-			return Result{}, err
+	buf := make([]byte, 4096)
+	for range n {
+		conn, err := dialer.DialContext(context.Background(), "tcp", address.String())
+		if err == nil {
+			c = append(c, conn.(*tls.Conn))
+			err = roundTrip(conn, buf)
 		}
-		defer func() { _ = c.Close() }()
-		conns[i] = c.(*tls.Conn)
-		if err := roundTrip(conns[i], request, make([]byte, 4096)); err != nil {
-			return Result{}, err
+		if err != nil {
+			c.Close()
+			return nil, err
 		}
 	}
-	measured()
-	results, failures := make([]Result, n), make([]error, n)
+	return c, nil
+}
+
+// Close closes the connections.
+func (c TLSClient) Close() {
+	for _, conn := range c {
+		_ = conn.Close()
+	}
+}
+
+// Run keeps every connection busy for so long.
+func (c TLSClient) Run(d time.Duration) (Result, error) {
+	results, failures := make([]Result, len(c)), make([]error, len(c))
 	end := time.Now().Add(d)
 	var all sync.WaitGroup
-	for i, c := range conns {
+	for i, conn := range c {
 		all.Go(func() {
 			buf := make([]byte, 4096)
 			for began := time.Now(); began.Before(end); began = time.Now() {
-				if failures[i] = roundTrip(c, request, buf); failures[i] != nil {
+				if failures[i] = roundTrip(conn, buf); failures[i] != nil {
 					return
 				}
 				results[i].Requests++
@@ -57,8 +73,8 @@ func RunTLS(address netip.AddrPort, n int, d time.Duration, measured func()) (Re
 	return total, errors.Join(failures...)
 }
 
-func roundTrip(c *tls.Conn, request, buf []byte) error {
-	if _, err := c.Write(request); err != nil {
+func roundTrip(c net.Conn, buf []byte) error {
+	if _, err := c.Write(tlsRequest); err != nil {
 		return err
 	}
 	for n := 0; ; {
