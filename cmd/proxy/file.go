@@ -125,7 +125,7 @@ func (f *file) apply(data []byte) (set *entity.Set, problems []string) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	for _, r := range f.process.engine.ApplyWhole(set) {
+	for _, r := range f.process.gateway.ApplyWhole(set) {
 		problems = append(problems, f.path+": "+r.Error())
 	}
 	return set, problems

@@ -14,6 +14,8 @@ import (
 
 	"github.com/kong/kong-istio-gateway/internal/configsync"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/listener"
+	streams "github.com/kong/kong-istio-gateway/internal/dataplane/stream"
 )
 
 // options are the flags and environment of the process.
@@ -24,7 +26,9 @@ type options struct {
 	declarativeConfig string
 	listen            []engine.ListenSpec
 	statusListen      string
+	streamListen      []listener.Spec
 	settings          engine.Settings
+	streamSettings    streams.Settings
 	accessLog         bool
 
 	gateway           configsync.Gateway
@@ -59,12 +63,13 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 		}
 		return fallback
 	}
-	var listen, gateway string
+	var listen, streamListen, gateway string
 	var drainDelay, drainTimeout int
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	flags.TextVar(&o.logLevel, "log-level", kongLogLevel(env("KONG_LOG_LEVEL", "info")), "debug, info, warn or error")
 	flags.StringVar(&o.declarativeConfig, "declarative-config", env("KONG_DECLARATIVE_CONFIG", ""), "Kong declarative file (format 3.0) to run alone with")
 	flags.StringVar(&listen, "proxy-listen", env("KONG_PROXY_LISTEN", defaultListen), "HTTP listeners in Kong's syntax, or off")
+	flags.StringVar(&streamListen, "stream-listen", env("KONG_STREAM_LISTEN", "off"), "TCP, TLS and UDP listeners in Kong's syntax, or off")
 	flags.StringVar(&o.statusListen, "status-listen", env("KONG_STATUS_LISTEN", defaultStatusListen), "address of the Status API, or off")
 	flags.BoolVar(&o.accessLog, "access-log", env("KONG_PROXY_ACCESS_LOG", "off") != "off", "write a line per request to standard output")
 	flags.StringVar(&gateway, "gateway", "", "namespace/name of the KongIstioGateway that this proxy belongs to")
@@ -91,7 +96,13 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 	if o.listen, err = engine.ParseListen(listen); err != nil {
 		return nil, err
 	}
+	if o.streamListen, err = listener.Parse(listener.Stream, streamListen); err != nil {
+		return nil, err
+	}
 	if o.settings, err = engine.ReadSettings(lookup); err != nil {
+		return nil, err
+	}
+	if o.streamSettings, err = streams.ReadSettings(lookup); err != nil {
 		return nil, err
 	}
 	return o, o.check()
@@ -112,7 +123,7 @@ func kongLogLevel(name string) slog.Level {
 
 // ownVariables are the KONG_* variables that flags stand for.
 var ownVariables = []string{
-	"KONG_DECLARATIVE_CONFIG", "KONG_PROXY_LISTEN", "KONG_STATUS_LISTEN", "KONG_PROXY_ACCESS_LOG", "KONG_LOG_LEVEL", "KONG_DATABASE",
+	"KONG_DECLARATIVE_CONFIG", "KONG_PROXY_LISTEN", "KONG_STREAM_LISTEN", "KONG_STATUS_LISTEN", "KONG_PROXY_ACCESS_LOG", "KONG_LOG_LEVEL", "KONG_DATABASE",
 }
 
 // serviceLink matches the variables that Kubernetes sets for a Service that is
@@ -124,7 +135,7 @@ var serviceLink = regexp.MustCompile(`_SERVICE_(HOST|PORT)|_PORT$|_PORT_[0-9]+_`
 func unreadVariables(environ []string) (unread []string) {
 	for _, line := range environ {
 		name, _, _ := strings.Cut(line, "=")
-		if strings.HasPrefix(name, "KONG_") && !engine.ReadsSetting(name) && !slices.Contains(ownVariables, name) && !serviceLink.MatchString(name) {
+		if strings.HasPrefix(name, "KONG_") && !engine.ReadsSetting(name) && !streams.ReadsSetting(name) && !slices.Contains(ownVariables, name) && !serviceLink.MatchString(name) {
 			unread = append(unread, name)
 		}
 	}

@@ -28,6 +28,7 @@ type process struct {
 	options *options
 	log     *slog.Logger
 	dialer  *dial.Dialer
+	gateway *gateway.Gateway
 	engine  *engine.Engine
 	status  *status.Server
 	access  *engine.AccessLog
@@ -53,6 +54,7 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 	}
 	g, err := gateway.New(gateway.Options{
 		Settings:  o.settings,
+		Streams:   o.streamSettings,
 		Plugins:   registry.All(),
 		Schemas:   schemas.All(),
 		Logger:    logger,
@@ -62,9 +64,12 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.engine, p.dialer = g.Engine, g.Dialer
+	p.gateway, p.engine, p.dialer = g, g.Engine, g.Dialer
 	metrics := prometheus.NewRegistry()
 	if err := metrics.Register(newCollector(p.engine)); err != nil {
+		return nil, err
+	}
+	if err := metrics.Register(newStreamCollector(g.Streams)); err != nil {
 		return nil, err
 	}
 	p.status = status.New(status.Facts{Ready: p.readiness, Describe: p.describe, Metrics: metrics})
@@ -96,6 +101,7 @@ func (p *process) describe() any {
 			"connections_active": p.engine.Connections(),
 			"total_requests":     totals.Requests,
 		},
+		"stream":   describeStreams(p.gateway.Streams),
 		"database": map[string]any{"reachable": true},
 		"memory":   map[string]any{"heap_bytes": memory.HeapAlloc},
 	}
@@ -122,6 +128,9 @@ func (p *process) run(ctx, hurry context.Context) error {
 		return err
 	}
 	if err := p.engine.Listen(ctx, p.options.listen); err != nil {
+		return err
+	}
+	if err := p.gateway.Streams.Listen(ctx, p.options.streamListen); err != nil {
 		return err
 	}
 	follow, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -162,7 +171,7 @@ func (p *process) drain(ctx context.Context) {
 	p.status.Drain()
 	ctx, cancel := context.WithTimeout(ctx, p.options.drainTimeout)
 	defer cancel()
-	if err := p.engine.Drain(ctx); err != nil {
+	if err := p.gateway.Drain(ctx); err != nil {
 		p.log.Warn("requests were cut off after the drain timeout", "timeout", p.options.drainTimeout)
 	}
 	if p.access != nil {

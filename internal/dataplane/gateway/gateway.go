@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gateway puts a data plane together: engine, plugins, resolver and the
-// guarded way out. Where its configuration comes from is the caller's choice.
+// Package gateway puts a data plane together: engine, streams, plugins, resolver
+// and the guarded way out. Where its configuration comes from is the caller's choice.
 package gateway
 
 import (
@@ -10,6 +10,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/dial"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/stream"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 )
@@ -17,6 +18,9 @@ import (
 // Options are what a Gateway is made of.
 type Options struct {
 	Settings engine.Settings
+	// Streams are the settings of stream routes, but for those that Settings has
+	// as well.
+	Streams stream.Settings
 	// Plugins are those that can be configured, Schemas how their entities look.
 	Plugins []plugin.Registration
 	Schemas entity.SchemaSet
@@ -29,7 +33,10 @@ type Options struct {
 
 // Gateway is a data plane that was given no configuration yet.
 type Gateway struct {
-	Engine *engine.Engine
+	// Engine serves requests, Streams serves sessions of stream routes. Both are
+	// given their configuration through the Gateway.
+	Engine  *engine.Engine
+	Streams *stream.Server
 	// Dialer is the way out of engine and plugins. Its policy may be changed
 	// while it is used.
 	Dialer *dial.Dialer
@@ -60,5 +67,17 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Gateway{Engine: e, Dialer: dialer}, nil
+	settings := o.Streams
+	settings.TrustedIPs, settings.PortMaps = o.Settings.TrustedIPs, o.Settings.PortMaps
+	streams := stream.New(stream.Options{
+		Settings:  settings,
+		Catalog:   catalog,
+		Schemas:   o.Schemas,
+		Dialer:    dialer,
+		Resolve:   resolve,
+		ServerTLS: e.StreamTLS(),
+		ClientTLS: e.ClientTLS,
+		Logger:    o.Logger,
+	})
+	return &Gateway{Engine: e, Streams: streams, Dialer: dialer}, nil
 }
