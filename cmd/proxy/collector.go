@@ -17,6 +17,7 @@ type collector struct {
 	requests    *prometheus.Desc
 	answers     *prometheus.Desc
 	connections *prometheus.Desc
+	refused     *prometheus.Desc
 }
 
 func newCollector(e *engine.Engine) *collector {
@@ -25,6 +26,7 @@ func newCollector(e *engine.Engine) *collector {
 		requests:    prometheus.NewDesc("kong_nginx_requests_total", "Requests since the start.", nil, nil),
 		answers:     prometheus.NewDesc("kong_istio_gateway_answers_total", "Answers by class of status.", []string{"class"}, nil),
 		connections: prometheus.NewDesc("kong_istio_gateway_client_connections", "Open client connections.", nil, nil),
+		refused:     prometheus.NewDesc("kong_istio_gateway_client_connections_refused_total", "Client connections closed at once because of a limit.", nil, nil),
 	}
 }
 
@@ -33,6 +35,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.requests
 	out <- c.answers
 	out <- c.connections
+	out <- c.refused
 }
 
 // Collect implements prometheus.Collector.
@@ -47,4 +50,5 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(c.answers, prometheus.CounterValue, float64(n), label)
 	}
 	out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(c.engine.Connections()))
+	out <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(c.engine.RefusedConnections()))
 }

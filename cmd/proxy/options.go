@@ -42,8 +42,9 @@ type options struct {
 	sidecarAdmin      string
 	pod               pod
 
-	drainDelay   time.Duration
-	drainTimeout time.Duration
+	drainDelay     time.Duration
+	drainTimeout   time.Duration
+	drainReadiness string
 }
 
 // pod is what the downward API tells about the pod the process runs in.
@@ -82,6 +83,8 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 	flags.StringVar(&o.mesh, "mesh", "none", "sidecar or none")
 	flags.StringVar(&o.sidecarAdmin, "sidecar-admin", "127.0.0.1:15000", "address of the sidecar's admin interface")
 	flags.IntVar(&drainDelay, "drain-delay-seconds", 0, "how long to go on accepting after SIGTERM")
+	flags.StringVar(&o.drainReadiness, "drain-readiness", "", "when readiness fails after SIGTERM: \"first\", before the delay (default with a declarative file), "+
+		"or \"last\", after it (default with a control plane)")
 	flags.IntVar(&drainTimeout, "drain-timeout-seconds", 4, "how long requests under way may take after that")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
@@ -90,6 +93,12 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	o.drainDelay, o.drainTimeout = time.Duration(drainDelay)*time.Second, time.Duration(drainTimeout)*time.Second
+	if o.drainReadiness == "" {
+		o.drainReadiness = readinessFirst
+		if o.controlPlane != "" {
+			o.drainReadiness = readinessLast
+		}
+	}
 	o.pod = pod{name: env("POD_NAME", ""), namespace: env("POD_NAMESPACE", ""), uid: env("POD_UID", ""), ip: env("POD_IP", ""), node: env("NODE_NAME", "")}
 	o.gateway.Namespace, o.gateway.Name, _ = strings.Cut(gateway, "/")
 	var err error
@@ -107,6 +116,16 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 	}
 	return o, o.check()
 }
+
+// When readiness fails in a drain. A load balancer that asks the Status API
+// must hear of the end while connections are still accepted. A Kubernetes
+// Service must not: a pod that is deleted has left its ready endpoints already,
+// and while it has no others, kube-proxy goes on using those that end and are
+// still ready.
+const (
+	readinessFirst = "first"
+	readinessLast  = "last"
+)
 
 // kongLogLevel reads Kong's log_level.
 func kongLogLevel(name string) slog.Level {
@@ -158,6 +177,10 @@ func (o *options) check() error {
 		return errors.New("--control-plane needs --token-file and --control-plane-ca-dir")
 	case o.mesh != "none" && o.mesh != "sidecar":
 		return fmt.Errorf("--mesh %q is neither sidecar nor none", o.mesh)
+	case o.drainReadiness != readinessFirst && o.drainReadiness != readinessLast:
+		return fmt.Errorf("--drain-readiness %q is neither first nor last", o.drainReadiness)
+	case o.drainDelay < 0 || o.drainTimeout < 0:
+		return errors.New("--drain-delay-seconds and --drain-timeout-seconds must not be negative")
 	}
 	return nil
 }

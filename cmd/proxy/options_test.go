@@ -25,6 +25,8 @@ func TestParseOptions(t *testing.T) {
 		{"stream without token", []string{"--control-plane", "m:8005", "--gateway", "ns/edge"}, "needs --token-file"},
 		{"bad listener", []string{"--declarative-config", "f", "--proxy-listen", "localhost"}, "proxy_listen"},
 		{"unknown mesh", append(stream, "--mesh", "linkerd"), "neither sidecar nor none"},
+		{"unknown readiness", []string{"--declarative-config", "f", "--drain-readiness", "never"}, "neither first nor last"},
+		{"negative delay", []string{"--declarative-config", "f", "--drain-delay-seconds", "-1"}, "must not be negative"},
 		{"argument", []string{"--declarative-config", "f", "more"}, `unexpected argument "more"`},
 	} {
 		_, err := parseOptions(c.args, none)

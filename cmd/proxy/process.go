@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/dial"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
@@ -66,8 +67,12 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 	}
 	p.gateway, p.engine, p.dialer = g, g.Engine, g.Dialer
 	metrics := prometheus.NewRegistry()
-	if err := metrics.Register(newCollector(p.engine)); err != nil {
-		return nil, err
+	for _, c := range []prometheus.Collector{
+		newCollector(p.engine), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	} {
+		if err := metrics.Register(c); err != nil {
+			return nil, err
+		}
 	}
 	if err := metrics.Register(newStreamCollector(g.Streams)); err != nil {
 		return nil, err
@@ -154,20 +159,22 @@ func (p *process) run(ctx, hurry context.Context) error {
 	return failure
 }
 
-// drain ends service: readiness fails first, new connections are taken for a
-// while longer, then requests under way are finished. ctx, when it ends, cuts
-// that short.
+// drain ends service. For the delay new connections are still accepted, while
+// answers end theirs; then what is under way is finished, and connections that
+// wait for a request are closed last. When readiness fails is an option. ctx,
+// when it ends, cuts all of it short.
 func (p *process) drain(ctx context.Context) {
+	p.log.Info("draining", "delay", p.options.drainDelay, "timeout", p.options.drainTimeout, "readiness", p.options.drainReadiness)
+	if p.options.drainReadiness == readinessFirst {
+		p.status.Drain()
+	}
 	p.engine.AnnounceDrain()
-	p.log.Info("draining", "delay", p.options.drainDelay, "timeout", p.options.drainTimeout)
 	if p.options.drainDelay > 0 {
 		select {
 		case <-time.After(p.options.drainDelay):
 		case <-ctx.Done():
 		}
 	}
-	// Not before: a pod that is being deleted has left the ready endpoints, and
-	// while there are no others, kube-proxy goes on using one that is serving.
 	p.status.Drain()
 	ctx, cancel := context.WithTimeout(ctx, p.options.drainTimeout)
 	defer cancel()
