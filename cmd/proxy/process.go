@@ -67,12 +67,8 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 	}
 	p.gateway, p.engine, p.dialer = g, g.Engine, g.Dialer
 	metrics := prometheus.NewRegistry()
-	for _, c := range []prometheus.Collector{
-		newCollector(p.engine), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	} {
-		if err := metrics.Register(c); err != nil {
-			return nil, err
-		}
+	if err := metrics.Register(newCollector(p.engine)); err != nil {
+		return nil, err
 	}
 	if err := metrics.Register(newStreamCollector(g.Streams)); err != nil {
 		return nil, err
@@ -87,7 +83,8 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 	} else {
 		p.source, err = newStream(p)
 	}
-	return p, err
+	return p, errors.Join(err, metrics.Register(collectors.NewGoCollector()),
+		metrics.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})))
 }
 
 func (p *process) readiness() error {
