@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -90,7 +91,7 @@ func (c *comparison) run() (err error) {
 			continue
 		}
 		if err := c.measureIdle(d); err != nil {
-			return fmt.Errorf("%s, idle: %w", d, err)
+			return errors.Join(fmt.Errorf("%s, idle: %w", d, err), c.results.print(os.Stdout, c))
 		}
 	}
 	return c.results.print(os.Stdout, c)

@@ -80,8 +80,8 @@ func startEngine(backend netip.AddrPort) (plain, secure net.Addr, err error) {
 		return nil, nil, err
 	}
 	settings := engine.DefaultSettings()
-	// The others count no requests.
-	settings.KeepaliveRequests, settings.UpstreamKeepaliveMaxRequests = 1<<30, 1<<30
+	// The others count neither requests nor connections.
+	settings.KeepaliveRequests, settings.UpstreamKeepaliveMaxRequests, settings.WorkerConnections = 1<<30, 1<<30, 1<<20
 	e, err := engine.New(engine.Options{
 		Settings: settings, Catalog: parts.Catalog, Schemas: parts.Schemas,
 		Dialer: dial.New(nil, 0), Logger: slog.New(slog.DiscardHandler), Product: site.Product,
