@@ -86,7 +86,7 @@ func (ex *exchange) chosenTarget(u *plugin.Upstream, s *service) *target {
 		})
 	}
 	switch {
-	case u.Scheme != "https":
+	case !overTLS(u.Scheme):
 		t.tls = nil
 	case t.tls == nil:
 		t.tls, t.tlsID = e.upstreamTLS.chosen, "chosen"

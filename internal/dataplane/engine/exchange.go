@@ -70,6 +70,7 @@ type exchange struct {
 	up         upstreamStream
 	upOpen     bool
 	http1      http1Upstream
+	overHTTP2  http2Upstream
 	uploading  *upload
 	asked      []*balancer.Peer // peers that were tried
 	hash       string           // key of consistent hashing, once hashed
@@ -277,6 +278,9 @@ func (ex *exchange) captures() []plugin.Capture {
 // refusedProtocol answers requests whose protocol the route does not take.
 func (ex *exchange) refusedProtocol(plan *pipeline.Plan) bool {
 	x := ex.x
+	if ex.route.GRPC() {
+		return ex.refusedGRPC(plan)
+	}
 	if !ex.route.HTTPSRequired() || x.ClientFacts.ForwardedScheme == "https" {
 		return false
 	}

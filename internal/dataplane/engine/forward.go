@@ -34,7 +34,7 @@ func (ex *exchange) proxy() {
 		return
 	}
 	ex.tried = true
-	if err := ex.readAhead(); err != nil {
+	if err := ex.readAhead(t); err != nil {
 		t.balancer.Done(peer, 0)
 		ex.refuseBody(err)
 		return
@@ -79,13 +79,14 @@ func (ex *exchange) proxy() {
 }
 
 // readAhead reads what of the body must be known before an upstream connection
-// is opened. Without request_buffering that is what arrived with the head.
-func (ex *exchange) readAhead() error {
+// is opened. Without request_buffering, and towards gRPC services, that is what
+// arrived with the head.
+func (ex *exchange) readAhead(t *target) error {
 	if ex.readDone || ex.x.BodyReplaced {
 		return nil
 	}
 	var err error
-	if ex.route == nil || ex.route.RequestBuffering {
+	if !overHTTP2(t.scheme) && (ex.route == nil || ex.route.RequestBuffering) {
 		err = ex.readBody(int64(ex.engine.settings.ClientBodyBufferSize), false)
 	} else {
 		err = ex.takeArrived()
@@ -165,6 +166,9 @@ func (ex *exchange) try(t *target, p *balancer.Peer, now time.Time) attempt {
 
 // connect takes an idle connection or opens one, and returns the time.
 func (ex *exchange) connect(t *target, pool *upstream.Pool, now time.Time) (time.Time, error) {
+	if overHTTP2(t.scheme) {
+		return ex.connectHTTP2(t, pool, now)
+	}
 	conn := pool.Reuse(now)
 	if conn == nil {
 		ctx, cancel := context.WithTimeout(ex.life.Context(), t.connectTimeout)
@@ -212,7 +216,7 @@ func (ex *exchange) failedTry(err error, reused bool) attempt {
 		return result
 	}
 	result.stale = reused && !result.timeout && !ex.up.received()
-	result.retry = ex.replayable()
+	result.retry = ex.replayable() || ex.refusedUnseen()
 	return result
 }
 

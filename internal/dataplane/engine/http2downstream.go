@@ -151,6 +151,10 @@ func (d *http2Downstream) sendHead(head *http1.ResponseHead, _ bool) {
 		d.conn.session.DrainWithNext()
 	}
 	head.Connection = http1.ConnectionKeepAlive
+	if head.ContentLength == 0 && head.Header.HasID(http1.HeaderGrpcStatus) {
+		// A gRPC answer that is all trailers announces no length.
+		head.ContentLength = -1
+	}
 	d.failed = d.stream.WriteHead(head)
 }
 

@@ -31,6 +31,10 @@ func (ex *exchange) accept() string {
 }
 
 func (ex *exchange) answerTemplate(status int, message string, t errorpage.Type, source plugin.Source) {
+	if ex.isGRPC() {
+		ex.answerGRPC(status, message, source)
+		return
+	}
 	ex.whole = t.Append(ex.whole[:0], message, view(ex.id[:]))
 	ex.local.SetID(http1.HeaderContentType, http1.View(t.ContentType()))
 	ex.answer(status, ex.whole, source)

@@ -302,6 +302,9 @@ func (ex *exchange) addProxyHeaders(h *http1.Header) {
 	}
 	if set.ViaToken {
 		via := ex.engine.via
+		if ex.up == &ex.overHTTP2 {
+			via = ex.engine.viaHTTP2
+		}
 		if old, ok := joined(h, &ex.arena, http1.HeaderVia); ok {
 			via = ex.arena.Join(old, http1.View(", "), via)
 		}

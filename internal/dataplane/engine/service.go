@@ -93,8 +93,8 @@ func (t *target) pool(p *balancer.Peer, host []byte, sni string) *upstream.Pool 
 // service builds the runtime of a complete service. The error is about field.
 func (e *Engine) service(s *entity.Service, in *clientTLSFacts) (out *service, field string, err error) {
 	scheme := string(s.Protocol)
-	if scheme != "http" && scheme != "https" {
-		return nil, "protocol", fmt.Errorf("%s is not supported by this gateway; use http or https", scheme)
+	if !knownScheme(scheme) {
+		return nil, "protocol", fmt.Errorf("%s is not supported by this gateway; use http, https, grpc or grpcs", scheme)
 	}
 	out = &service{entity: s, host: s.Host, port: *s.Port}
 	out.target = target{
@@ -106,7 +106,7 @@ func (e *Engine) service(s *entity.Service, in *clientTLSFacts) (out *service, f
 		readTimeout:    milliseconds(s.ReadTimeout),
 		pools:          &poolCache{},
 	}
-	if scheme == "https" {
+	if overTLS(scheme) {
 		if out.tls, out.tlsID, field, err = e.clientTLS(s, in); err != nil {
 			return nil, field, err
 		}

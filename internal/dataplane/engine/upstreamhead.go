@@ -54,7 +54,7 @@ func (ex *exchange) upstreamHost(t *target, p *balancer.Peer) []byte {
 // authority renders a Host header: the port is left out where it is the
 // scheme's own.
 func (ex *exchange) authority(host string, port int, scheme string) []byte {
-	if scheme == "http" && port == 80 || scheme == "https" && port == 443 {
+	if !overTLS(scheme) && port == 80 || overTLS(scheme) && port == 443 {
 		return http1.View(host)
 	}
 	return ex.arena.Join(http1.View(host), http1.View(":"), ex.decimal(int64(port)))

@@ -63,8 +63,8 @@ type sharedConn struct {
 
 // Session returns a connection that takes another stream, opening one if it must,
 // and whether it carried any before. Connections are shared: a stream that finds the
-// place taken asks again. Errors are those of Open.
-func (p *Pool) Session(ctx context.Context) (s *session.Session, reused bool, err error) {
+// place taken asks again. Errors are those of Open, which timeout bounds.
+func (p *Pool) Session(ctx context.Context, timeout time.Duration) (s *session.Session, reused bool, err error) {
 	if !p.used.Load() {
 		p.used.Store(true)
 	}
@@ -85,17 +85,27 @@ func (p *Pool) Session(ctx context.Context) (s *session.Session, reused bool, er
 		if wait == nil {
 			p.shared.dialing = make(chan struct{})
 			p.shared.mu.Unlock()
-			if err := p.dial(ctx); err != nil {
+			if err := p.dial(ctx, timeout); err != nil {
 				return nil, false, err
 			}
 			continue
 		}
 		p.shared.mu.Unlock()
-		select {
-		case <-wait:
-		case <-ctx.Done():
-			return nil, false, ctx.Err()
+		if err := await(ctx, wait, timeout); err != nil {
+			return nil, false, err
 		}
+	}
+}
+
+// await waits for another one's dial.
+func await(ctx context.Context, done chan struct{}, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -141,7 +151,9 @@ func (p *Pool) drop(gone *sharedConn) {
 }
 
 // dial opens a connection for all who wait for one.
-func (p *Pool) dial(ctx context.Context) error {
+func (p *Pool) dial(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	c, err := p.openShared(ctx)
 	p.shared.mu.Lock()
 	if err == nil {

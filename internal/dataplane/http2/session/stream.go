@@ -87,8 +87,10 @@ func (s *Stream) HeadSize() int { return s.state.HeadSize }
 func (s *Stream) Written() int64 { return s.written }
 
 // Overwrite hands the memory of what the peer's heads refer to, and of the body that was read last, to with, once
-// nobody looks at it any more.
+// nobody looks at it any more. with must not wait.
 func (s *Stream) Overwrite(with func([]byte)) {
+	s.session.mu.Lock()
+	defer s.session.mu.Unlock()
 	s.state.Overwrite(with)
 	with(s.spare[:cap(s.spare)])
 }

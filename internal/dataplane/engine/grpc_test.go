@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	xhttp2 "golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/kong/kong-istio-gateway/internal/plugin"
+)
+
+// callee is a gRPC server that does what it is asked.
+type callee struct {
+	testpb.UnimplementedTestServiceServer
+	hanging atomic.Int32
+	// seen is the metadata of the last call.
+	mu   sync.Mutex
+	seen metadata.MD
+}
+
+func (c *callee) UnaryCall(ctx context.Context, r *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	c.mu.Lock()
+	c.seen = md
+	c.mu.Unlock()
+	if code := r.GetResponseStatus().GetCode(); code != 0 {
+		return nil, status.Error(codes.Code(code), r.GetResponseStatus().GetMessage())
+	}
+	if r.GetFillUsername() {
+		// Hangs until the client is gone.
+		c.hanging.Add(1)
+		defer c.hanging.Add(-1)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	_ = grpc.SetHeader(ctx, metadata.Pairs("x-head", "h"))
+	_ = grpc.SetTrailer(ctx, metadata.Pairs("x-tail", "t", "x-tail-bin", "\x00\xff"))
+	return &testpb.SimpleResponse{Payload: r.GetPayload()}, nil
+}
+
+func (c *callee) StreamingOutputCall(r *testpb.StreamingOutputCallRequest, s grpc.ServerStreamingServer[testpb.StreamingOutputCallResponse]) error {
+	for _, p := range r.GetResponseParameters() {
+		if err := s.Send(&testpb.StreamingOutputCallResponse{Payload: &testpb.Payload{Body: make([]byte, p.GetSize())}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *callee) StreamingInputCall(s grpc.ClientStreamingServer[testpb.StreamingInputCallRequest, testpb.StreamingInputCallResponse]) error {
+	total := int32(0)
+	for {
+		r, err := s.Recv()
+		if errors.Is(err, io.EOF) {
+			return s.SendAndClose(&testpb.StreamingInputCallResponse{AggregatedPayloadSize: total})
+		}
+		if err != nil {
+			return err
+		}
+		total += int32(len(r.GetPayload().GetBody()))
+	}
+}
+
+func (c *callee) FullDuplexCall(s grpc.BidiStreamingServer[testpb.StreamingOutputCallRequest, testpb.StreamingOutputCallResponse]) error {
+	for {
+		r, err := s.Recv()
+		if errors.Is(err, io.EOF) {
+			s.SetTrailer(metadata.Pairs("x-tail", "done"))
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if code := r.GetResponseStatus().GetCode(); code != 0 {
+			return status.Error(codes.Code(code), r.GetResponseStatus().GetMessage())
+		}
+		if err := s.Send(&testpb.StreamingOutputCallResponse{Payload: r.GetPayload()}); err != nil {
+			return err
+		}
+	}
+}
+
+// serveGRPC runs a callee until the test ends and returns its address.
+func serveGRPC(t testing.TB, c *callee, options ...grpc.ServerOption) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer(options...)
+	testpb.RegisterTestServiceServer(s, c)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(l) }()
+	t.Cleanup(func() { s.Stop(); <-done })
+	return l.Addr().String()
+}
+
+func grpcConfig(scheme, address, more string) string {
+	return fmt.Sprintf("services:\n- {name: s, protocol: %s, host: 127.0.0.1, port: %s, retries: 3, routes: [{name: r, protocols: [grpc, grpcs], paths: [/]}]}\n%s",
+		scheme, address[strings.LastIndexByte(address, ':')+1:], more)
+}
+
+// caller returns a client that goes through the gateway.
+func (r *rig) caller(secure bool) testpb.TestServiceClient {
+	r.t.Helper()
+	address, credential := r.plain, insecure.NewCredentials()
+	if secure {
+		address = r.secure
+		credential = credentials.NewTLS(&tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the gateway's own certificate
+	}
+	c, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(credential))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = c.Close() })
+	return testpb.NewTestServiceClient(c)
+}
+
+// ways runs a test with a server in plaintext and over TLS, and with a client of
+// the other kind.
+func ways(t *testing.T, each func(t *testing.T, r *rig, c *callee, client testpb.TestServiceClient)) {
+	for _, scheme := range []string{"grpc", "grpcs"} {
+		t.Run(scheme, func(t *testing.T) {
+			c := &callee{}
+			var options []grpc.ServerOption
+			if scheme == "grpcs" {
+				web := serveTLS(t, func(http.ResponseWriter, *http.Request) {})
+				options = append(options, grpc.Creds(credentials.NewServerTLSFromCert(&web.TLS.Certificates[0])))
+			}
+			r := startRig(t, grpcConfig(scheme, serveGRPC(t, c, options...), ""), rigOptions{})
+			each(t, r, c, r.caller(scheme == "grpc"))
+		})
+	}
+}
+
+func payload(n int) *testpb.Payload { return &testpb.Payload{Body: make([]byte, n)} }
+
+func grpcContext(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestGRPCUnary(t *testing.T) {
+	ways(t, func(t *testing.T, _ *rig, c *callee, client testpb.TestServiceClient) {
+		ctx := metadata.AppendToOutgoingContext(grpcContext(t), "x-mine", "m")
+		for _, n := range []int{0, 1, 1000, 100_000, 3 << 20} {
+			var head, tail metadata.MD
+			out, err := client.UnaryCall(ctx, &testpb.SimpleRequest{Payload: payload(n)}, grpc.Header(&head), grpc.Trailer(&tail))
+			if err != nil || len(out.GetPayload().GetBody()) != n {
+				t.Fatalf("%d bytes: %v", n, err)
+			}
+			if fmt.Sprint(head["x-head"], tail["x-tail"], tail["x-tail-bin"]) != "[h] [t] [\x00\xff]" || len(head["x-kong-request-id"]) != 1 || fmt.Sprint(head["via"]) != "[2 kong/test]" {
+				t.Errorf("head %v, tail %v", head, tail)
+			}
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if fmt.Sprint(c.seen["x-mine"], c.seen["x-forwarded-for"], c.seen["via"]) != "[m] [127.0.0.1] [2 kong/test]" || c.seen["connection"] != nil {
+			t.Errorf("the server saw %v", c.seen)
+		}
+	})
+}
+
+func TestGRPCErrors(t *testing.T) {
+	ways(t, func(t *testing.T, _ *rig, _ *callee, client testpb.TestServiceClient) {
+		_, err := client.UnaryCall(grpcContext(t), &testpb.SimpleRequest{ResponseStatus: &testpb.EchoStatus{Code: int32(codes.AlreadyExists), Message: "twice: ä%"}})
+		if s := status.Convert(err); s.Code() != codes.AlreadyExists || s.Message() != "twice: ä%" {
+			t.Errorf("an answer of trailers only: %v", err)
+		}
+		if _, err := client.UnimplementedCall(grpcContext(t), &testpb.Empty{}); status.Code(err) != codes.Unimplemented {
+			t.Errorf("no such method: %v", err)
+		}
+		s, err := client.FullDuplexCall(grpcContext(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = s.Send(&testpb.StreamingOutputCallRequest{Payload: payload(3)})
+		if _, err := s.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		_ = s.Send(&testpb.StreamingOutputCallRequest{ResponseStatus: &testpb.EchoStatus{Code: int32(codes.DataLoss), Message: "late"}})
+		if _, err := s.Recv(); status.Code(err) != codes.DataLoss {
+			t.Errorf("an error behind messages: %v", err)
+		}
+	})
+}
+
+func TestGRPCStreams(t *testing.T) {
+	ways(t, func(t *testing.T, _ *rig, _ *callee, client testpb.TestServiceClient) {
+		request := &testpb.StreamingOutputCallRequest{}
+		want := 0
+		for i := range 200 {
+			request.ResponseParameters = append(request.ResponseParameters, &testpb.ResponseParameters{Size: int32(i * 300)})
+			want += i * 300
+		}
+		down, err := client.StreamingOutputCall(grpcContext(t), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for got := 0; ; {
+			m, err := down.Recv()
+			if errors.Is(err, io.EOF) {
+				if got != want {
+					t.Errorf("%d bytes of %d", got, want)
+				}
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += len(m.GetPayload().GetBody())
+		}
+		up, err := client.StreamingInputCall(grpcContext(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 200 {
+			if err := up.Send(&testpb.StreamingInputCallRequest{Payload: payload(i * 300)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if sum, err := up.CloseAndRecv(); err != nil || int(sum.GetAggregatedPayloadSize()) != want {
+			t.Errorf("%v of %d, %v", sum, want, err)
+		}
+		// Each message waits for the answer to the one before.
+		both, err := client.FullDuplexCall(grpcContext(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 50 {
+			if err := both.Send(&testpb.StreamingOutputCallRequest{Payload: payload(i)}); err != nil {
+				t.Fatal(err)
+			}
+			if m, err := both.Recv(); err != nil || len(m.GetPayload().GetBody()) != i {
+				t.Fatalf("message %d: %v %v", i, m, err)
+			}
+		}
+		_ = both.CloseSend()
+		if _, err := both.Recv(); !errors.Is(err, io.EOF) || fmt.Sprint(both.Trailer()["x-tail"]) != "[done]" {
+			t.Errorf("end: %v, %v", err, both.Trailer())
+		}
+	})
+}
+
+// TestGRPCLeaving: a deadline and a cancellation reach the server.
+func TestGRPCLeaving(t *testing.T) {
+	ways(t, func(t *testing.T, r *rig, c *callee, client testpb.TestServiceClient) {
+		ctx, cancel := context.WithCancel(grpcContext(t))
+		failed := make(chan error, 1)
+		go func() {
+			_, err := client.UnaryCall(ctx, &testpb.SimpleRequest{FillUsername: true})
+			failed <- err
+		}()
+		until(t, "the call to arrive", func() bool { return c.hanging.Load() == 1 })
+		cancel()
+		if err := <-failed; status.Code(err) != codes.Canceled {
+			t.Errorf("cancelled: %v", err)
+		}
+		until(t, "the server to know", func() bool { return c.hanging.Load() == 0 })
+		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := client.UnaryCall(ctx, &testpb.SimpleRequest{FillUsername: true}); status.Code(err) != codes.DeadlineExceeded {
+			t.Errorf("deadline: %v", err)
+		}
+		until(t, "the server to give up", func() bool { return c.hanging.Load() == 0 })
+		// The connections are as good as before.
+		if _, err := client.UnaryCall(grpcContext(t), &testpb.SimpleRequest{Payload: payload(1)}); err != nil {
+			t.Error(err)
+		}
+		until(t, "the access log", func() bool { return strings.Count(r.access.String(), " 499 ") == 2 })
+	})
+}
+
+// TestGRPCAtOnce has many calls share connections.
+func TestGRPCAtOnce(t *testing.T) {
+	ways(t, func(t *testing.T, r *rig, _ *callee, client testpb.TestServiceClient) {
+		var all sync.WaitGroup
+		for i := range 300 {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+				out, err := client.UnaryCall(grpcContext(t), &testpb.SimpleRequest{Payload: payload(i * 20)})
+				if err != nil || len(out.GetPayload().GetBody()) != i*20 {
+					t.Errorf("call %d: %v", i, err)
+				}
+			}()
+		}
+		all.Wait()
+		if n := r.Connections(); n > 2 {
+			t.Errorf("%d client connections", n)
+		}
+	})
+}
+
+// TestGRPCRefusals: what Kong answers where a route for gRPC gets something else, and what a gRPC client is told.
+func TestGRPCRefusals(t *testing.T) {
+	c := &callee{}
+	address := serveGRPC(t, c)
+	more := "- {name: nowhere, protocol: grpc, host: gone.invalid, port: 1, routes: [{name: gone, protocols: [grpc], hosts: [gone.test], paths: [/]}]}\n" +
+		"- {name: tls, protocol: grpc, host: 127.0.0.1, port: 1, routes: [{name: tls, protocols: [grpcs], paths: [/secure]}]}\n"
+	r := startRig(t, grpcConfig("grpc", address, more), rigOptions{})
+	resp, body := r.get("/grpc.testing.TestService/UnaryCall")
+	if resp.StatusCode != 415 || !strings.Contains(body, "Non-gRPC request matched gRPC route") {
+		t.Errorf("no gRPC: %d %s", resp.StatusCode, body)
+	}
+	resp, body = dialRig(t, r.plain).send("POST /x HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n").answer("POST")
+	if resp.StatusCode != 426 || resp.Header.Get("Upgrade") != "HTTP/2" || !strings.Contains(body, "Please use HTTP2 protocol") {
+		t.Errorf("HTTP/1: %d %v %s", resp.StatusCode, resp.Header, body)
+	}
+	raw := h2Dial(t, r.plain)
+	for path, want := range map[string]string{
+		"/secure/x": "200 1 gRPC request matched gRPCs route",
+		"/gone":     "503 14 name resolution failed",
+	} {
+		id, err := raw.open(true, ":method", "POST", ":scheme", "http", ":path", path, ":authority", map[bool]string{true: "gone.test", false: "a"}[path == "/gone"], "content-type", "application/grpc+proto")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := raw.grpcOutcome(id); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+	r.apply("")
+	if _, err := r.caller(false).UnaryCall(grpcContext(t), &testpb.SimpleRequest{}); status.Code(err) != codes.NotFound && status.Code(err) != codes.Unimplemented {
+		t.Errorf("no route: %v", err)
+	}
+}
+
+// grpcOutcome is the head of an answer: its status, that of gRPC and its message.
+func (r *h2Raw) grpcOutcome(id uint32) string {
+	r.t.Helper()
+	for {
+		frame, err := r.ReadFrame()
+		if err != nil {
+			return err.Error()
+		}
+		if f, ok := frame.(*xhttp2.MetaHeadersFrame); ok && f.StreamID == id {
+			values := map[string]string{}
+			for _, h := range f.RegularFields() {
+				values[h.Name] = h.Value
+			}
+			return f.PseudoValue("status") + " " + values["grpc-status"] + " " + values["grpc-message"]
+		}
+	}
+}
+
+// TestGRPCRetries: a call that a server did not act on is made again, on another connection if need be.
+func TestGRPCRetries(t *testing.T) {
+	for _, refusal := range []string{"REFUSED_STREAM", "GOAWAY"} {
+		var calls atomic.Int32
+		up := script(t, func(n int, nc net.Conn, in *bufio.Reader) {
+			preface := make([]byte, len(xhttp2.ClientPreface))
+			if _, err := io.ReadFull(in, preface); err != nil {
+				return
+			}
+			f := xhttp2.NewFramer(nc, in)
+			f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+			_ = f.WriteSettings()
+			for {
+				frame, err := f.ReadFrame()
+				if err != nil {
+					return
+				}
+				h, ok := frame.(*xhttp2.MetaHeadersFrame)
+				if !ok {
+					continue
+				}
+				switch {
+				case calls.Add(1) > 1:
+					_ = f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: h.StreamID, BlockFragment: []byte{0x88}, EndHeaders: true, EndStream: true})
+				case refusal == "GOAWAY":
+					_ = f.WriteGoAway(0, xhttp2.ErrCodeNo, nil)
+				default:
+					_ = f.WriteRSTStream(h.StreamID, xhttp2.ErrCodeRefusedStream)
+				}
+			}
+		})
+		r := startRig(t, grpcConfig("grpc", up.Addr().String(), ""), rigOptions{})
+		raw := h2Dial(t, r.plain)
+		id, err := raw.open(true, ":method", "POST", ":scheme", "http", ":path", "/x", ":authority", "a", "content-type", "application/grpc")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := raw.outcome(id); got != "200" || calls.Load() != 2 {
+			t.Errorf("%s: %s after %d calls", refusal, got, calls.Load())
+		}
+		if want := map[string]int{"GOAWAY": 2, "REFUSED_STREAM": 1}[refusal]; up.connections() != want {
+			t.Errorf("%s: %d connections, want %d", refusal, up.connections(), want)
+		}
+	}
+}
+
+// TestGRPCRetirement: an address that is retired gets a new connection, while calls on the old one go on.
+func TestGRPCRetirement(t *testing.T) {
+	c := &callee{}
+	address := serveGRPC(t, c)
+	r := startRig(t, grpcConfig("grpc", address, ""), rigOptions{})
+	client := r.caller(false)
+	old, err := client.FullDuplexCall(grpcContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	talk := func() {
+		t.Helper()
+		if err := old.Send(&testpb.StreamingOutputCallRequest{Payload: payload(1)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := old.Recv(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	talk()
+	r.Retire(netip.MustParseAddrPort(address))
+	if _, err := client.UnaryCall(grpcContext(t), &testpb.SimpleRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	talk()
+	_ = old.CloseSend()
+	if _, err := old.Recv(); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+}
+
+// TestGRPCBodyPlugin: a plugin that needs the whole body gets that of a unary call, and refuses a larger one as gRPC understands
+// it.
+func TestGRPCBodyPlugin(t *testing.T) {
+	c := &callee{}
+	var sizes atomic.Int64
+	r := startRig(t, grpcConfig("grpc", serveGRPC(t, c), "plugins:\n- {name: probe-a}\n"), rigOptions{plugins: probes{"probe-a": func() *plugin.Phases {
+		return &plugin.Phases{
+			Needs:  plugin.Needs{RequestBody: 1000},
+			Access: func(x plugin.Exchange) { body, _ := x.Body(); sizes.Store(int64(len(body))) },
+		}
+	}}})
+	client := r.caller(false)
+	if _, err := client.UnaryCall(grpcContext(t), &testpb.SimpleRequest{Payload: payload(100)}); err != nil || sizes.Load() < 100 {
+		t.Errorf("%v, the plugin saw %d bytes", err, sizes.Load())
+	}
+	if _, err := client.UnaryCall(grpcContext(t), &testpb.SimpleRequest{Payload: payload(2000)}); status.Code(err) != codes.InvalidArgument && status.Code(err) != codes.Internal {
+		t.Errorf("a body that does not fit: %v", err)
+	}
+}
