@@ -34,7 +34,7 @@ func newStream(p *process) (*stream, error) {
 	s := &stream{process: p, rates: rates{since: time.Now()}}
 	s.gate = meshscope.New(meshscope.Options{
 		Listeners: s.listeners(),
-		Apply:     s.applySet,
+		Apply:     s.applyDelta,
 		Retire:    func(a netip.AddrPort) { p.engine.Retire(a) },
 		Logger:    p.log,
 	})
@@ -83,19 +83,28 @@ func (s *stream) apply(ctx context.Context, u client.Update) []configsync.Reject
 		s.process.dialer.SetPolicy(s.dialPolicy(u.Settings.Dial))
 	}
 	scope := u.Settings.Scope
-	s.gate.Apply(ctx, u.Set(), func(a netip.AddrPort) (meshscope.Scope, bool) {
+	change := meshscope.Change{Delta: u.Delta(), Scopes: u.ChangedScope}
+	s.gate.Apply(ctx, change, func(a netip.AddrPort) (meshscope.Scope, bool) {
 		e, ok := scope.Lookup(a)
 		return meshscope.Scope{Hash: e.EgressHash, Held: e.Held}, ok
 	})
 	return s.rejections()
 }
 
-// applySet makes a configuration the running one. What the gate lets through
-// later is acknowledged anew: it may be refused as well.
-func (s *stream) applySet(set *entity.Set, later bool) {
-	rejected := s.process.engine.Apply(set)
+// applyDelta makes a change of the running configuration. What the gate lets
+// through later is acknowledged anew: it may be refused as well.
+func (s *stream) applyDelta(d entity.Delta, later bool) {
+	rejected := s.process.gateway.Update(d)
+	known := map[pipeline.Rejection]bool{}
+	if before := s.rejected.Load(); before != nil {
+		for _, r := range *before {
+			known[r] = true
+		}
+	}
 	for _, r := range rejected {
-		s.process.log.Warn("entity left out", "kind", r.Key.Kind, "id", r.Key.ID, "name", r.Name, "field", r.Field, "reason", r.Reason)
+		if !known[r] {
+			s.process.log.Warn("entity left out", "kind", r.Key.Kind, "id", r.Key.ID, "name", r.Name, "field", r.Field, "reason", r.Reason)
+		}
 	}
 	s.rejected.Store(&rejected)
 	if later {

@@ -93,6 +93,19 @@ func (u Update) Entity(key entity.Key) (entity.Entity, bool) {
 	return e.Value.entity, true
 }
 
+// Delta returns what changed of the entities. An entity that came in a form that
+// cannot be decoded counts as removed.
+func (u Update) Delta() (d entity.Delta) {
+	for _, key := range u.Changed {
+		if e, ok := u.Entity(key); ok {
+			d.Put = append(d.Put, e)
+		} else {
+			d.Removed = append(d.Removed, key)
+		}
+	}
+	return d
+}
+
 // Set returns all entities, by id. It goes through the whole configuration.
 func (u Update) Set() *entity.Set {
 	all := make([]entity.Entity, 0, u.items.Len())

@@ -5,6 +5,7 @@ package meshscope
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -33,9 +34,9 @@ type Options struct {
 	// Listeners asks the sidecar which addresses it has listeners for; nil
 	// without a sidecar, when every address may be used at once.
 	Listeners func(context.Context) (map[netip.AddrPort]bool, error)
-	// Apply makes a configuration the running one. later says that it comes
-	// after Gate.Apply returned, because what waited may be served now.
-	Apply func(set *entity.Set, later bool)
+	// Apply makes a change of the running configuration. later says that it
+	// comes after Gate.Apply returned, because what waited may be served now.
+	Apply func(d entity.Delta, later bool)
 	// Retire makes older connections to an address unfit for reuse.
 	Retire func(netip.AddrPort)
 	// Wait bounds how long an address is waited for (default 5 s), Poll is the
@@ -44,18 +45,33 @@ type Options struct {
 	Logger     *slog.Logger
 }
 
-// Gate applies configurations and holds back what the sidecar is not ready
-// for. Its methods are safe for concurrent use.
+// Change is what changes from one configuration to the next.
+type Change struct {
+	entity.Delta
+	// Scopes are the addresses of which the scope came, changed or went.
+	Scopes []netip.AddrPort
+}
+
+// Gate applies changes and holds back what the sidecar is not ready
+// for. Its work depends on what changes and on what waits. Its methods are safe
+// for concurrent use, but Apply is called once at a time.
 type Gate struct {
 	options Options
 
-	mu      sync.Mutex
-	next    *entity.Set
-	applied *entity.Set
+	mu sync.Mutex
+	// next is the configuration as it should be, applied as it runs. They differ
+	// in the entities that are held, which come with the services that routes
+	// among them lead to in either; heldBy are these routes by service.
+	next    *model
+	applied *model
+	held    map[entity.Key][]entity.ID
+	heldBy  links[entity.ID]
 	started bool
 	settled bool
 	scope   func(netip.AddrPort) (Scope, bool)
 	hashes  map[netip.AddrPort]string
+	// named counts the entities of next that name an address.
+	named map[netip.AddrPort]int
 	// ready are the addresses that may be used, overdue those that are used
 	// without their listener, waiting since when the others are waited for.
 	ready   map[netip.AddrPort]bool
@@ -81,7 +97,11 @@ func New(o Options) *Gate {
 	}
 	return &Gate{
 		options: o,
-		applied: &entity.Set{},
+		next:    newModel(),
+		applied: newModel(),
+		held:    map[entity.Key][]entity.ID{},
+		heldBy:  links[entity.ID]{},
+		named:   map[netip.AddrPort]int{},
 		hashes:  map[netip.AddrPort]string{},
 		ready:   map[netip.AddrPort]bool{},
 		overdue: map[netip.AddrPort]time.Time{},
@@ -90,22 +110,66 @@ func New(o Options) *Gate {
 	}
 }
 
-// Apply takes a configuration with the scope of its addresses. What may be
-// served is served when it returns; the rest follows by itself.
-func (g *Gate) Apply(ctx context.Context, set *entity.Set, scope func(netip.AddrPort) (Scope, bool)) {
+// Apply takes a change with the scope of all addresses. What may be served is
+// served when it returns; the rest follows by itself.
+func (g *Gate) Apply(ctx context.Context, c Change, scope func(netip.AddrPort) (Scope, bool)) {
+	g.mu.Lock()
+	g.scope = scope
+	addresses, left := g.take(c)
+	ask := g.mustAsk(addresses)
+	g.mu.Unlock()
 	var listeners map[netip.AddrPort]bool
-	if g.mustAsk(set, scope) {
+	if ask {
 		listeners = g.ask(ctx)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.next, g.scope = set, scope
-	g.settle(listeners, time.Now(), false)
+	g.settle(addresses, c.Delta, left, listeners, time.Now(), false)
 	if len(g.waiting) > 0 && !g.polling {
 		g.polling = true
 		g.done.Add(1)
 		go g.poll()
 	}
+}
+
+// take brings next up to date and returns the addresses to look at, and what the
+// old versions of entities led to: it may be held for nothing now.
+func (g *Gate) take(c Change) (addresses []netip.AddrPort, left []entity.Key) {
+	addresses = slices.Clone(c.Scopes)
+	name := func(e entity.Entity, by int) {
+		if a, ok := addressIn(e); ok {
+			g.named[a] += by
+			addresses = append(addresses, a)
+		}
+	}
+	set := func(key entity.Key, e entity.Entity) {
+		if !routing(key.Kind) {
+			return
+		}
+		old := g.next.set(key, e)
+		name(old, -1)
+		name(e, 1)
+		if len(g.held) > 0 {
+			left = append(left, g.next.next(old)...)
+		}
+	}
+	for _, key := range c.Removed {
+		set(key, nil)
+	}
+	for _, e := range c.Put {
+		set(entity.KeyOf(e), e)
+	}
+	for _, a := range addresses {
+		if g.named[a] == 0 {
+			// An address that comes back later must show its listener anew.
+			delete(g.named, a)
+			delete(g.ready, a)
+			delete(g.hashes, a)
+			delete(g.waiting, a)
+			delete(g.overdue, a)
+		}
+	}
+	return addresses, left
 }
 
 // Pending returns the addresses that are used without their listener.
@@ -134,18 +198,16 @@ func (g *Gate) Close() {
 	g.done.Wait()
 }
 
-// mustAsk reports whether a configuration names addresses whose listeners have
-// not been seen. A sidecar that does not answer must not slow down the changes
-// that do not depend on it.
-func (g *Gate) mustAsk(set *entity.Set, scope func(netip.AddrPort) (Scope, bool)) bool {
-	if g.options.Listeners == nil {
-		return false
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return slices.ContainsFunc(Addresses(set), func(a netip.AddrPort) bool {
-		_, covered := scope(a)
-		return covered && !g.ready[a]
+// mustAsk reports whether the listener of one of the addresses has not been
+// seen. A sidecar that does not answer must not slow down the changes that do
+// not depend on it.
+func (g *Gate) mustAsk(addresses []netip.AddrPort) bool {
+	return g.options.Listeners != nil && slices.ContainsFunc(addresses, func(a netip.AddrPort) bool {
+		if g.named[a] == 0 || g.ready[a] {
+			return false
+		}
+		_, covered := g.scope(a)
+		return covered
 	})
 }
 
@@ -175,7 +237,8 @@ func (g *Gate) poll() {
 		}
 		listeners := g.ask(ctx)
 		g.mu.Lock()
-		g.settle(listeners, time.Now(), true)
+		addresses := slices.AppendSeq(slices.Collect(maps.Keys(g.waiting)), maps.Keys(g.overdue))
+		g.settle(addresses, entity.Delta{}, nil, listeners, time.Now(), true)
 		if len(g.waiting) == 0 && len(g.overdue) == 0 {
 			g.polling = false
 			g.mu.Unlock()
@@ -191,34 +254,120 @@ func (g *Gate) poll() {
 	}
 }
 
-// settle decides for every address and applies what may be served.
-func (g *Gate) settle(listeners map[netip.AddrPort]bool, now time.Time, later bool) {
-	addresses := Addresses(g.next)
-	named := make(map[netip.AddrPort]bool, len(addresses))
+// settle decides for addresses and applies what of a change may be served, and
+// what was held until now. left are entities that something else led to before.
+func (g *Gate) settle(addresses []netip.AddrPort, d entity.Delta, left []entity.Key, listeners map[netip.AddrPort]bool, now time.Time, later bool) {
+	released := false
 	for _, a := range addresses {
-		named[a] = true
-		g.settleAddress(a, listeners[a] || g.options.Listeners == nil, now)
-	}
-	for _, m := range []map[netip.AddrPort]time.Time{g.waiting, g.overdue} {
-		for a := range m {
-			if !named[a] {
-				delete(m, a)
-			}
+		if g.named[a] > 0 {
+			before := g.ready[a]
+			g.settleAddress(a, listeners[a] || g.options.Listeners == nil, now)
+			released = released || g.ready[a] && !before
 		}
 	}
-	for a := range g.ready {
-		if !named[a] {
-			// An address that comes back later must show its listener anew.
-			delete(g.ready, a)
-			delete(g.hashes, a)
-		}
-	}
-	served := Hold(g.applied, g.next, func(a netip.AddrPort) bool { return !g.ready[a] && named[a] })
-	if !g.started || !sameRouting(g.applied, served) {
+	served := g.serve(d, left, released)
+	if !g.started || !served.Empty() {
+		g.started = true
 		g.options.Apply(served, later)
-		g.applied, g.started = served, true
 	}
 	g.settled = g.settled || !g.waitsForSidecar()
+}
+
+// serve returns what of a change is to be applied now; with released also what
+// was held and may be served.
+func (g *Gate) serve(d entity.Delta, left []entity.Key, released bool) (out entity.Delta) {
+	keys := slices.Clone(left)
+	for _, key := range d.Removed {
+		if routing(key.Kind) {
+			keys = append(keys, key)
+		} else {
+			out.Removed = append(out.Removed, key)
+		}
+	}
+	for _, e := range d.Put {
+		if routing(e.EntityKind()) {
+			keys = append(keys, entity.KeyOf(e))
+		} else {
+			out.Put = append(out.Put, e)
+		}
+	}
+	if released {
+		keys = slices.AppendSeq(keys, maps.Keys(g.held))
+	}
+	decided := group{}
+	for _, key := range keys {
+		if decided[key] {
+			continue
+		}
+		near := group{}
+		near.around(key, false, g.next, g.applied)
+		if !g.waitsIn(near) {
+			g.emit(&out, key, g.next.all[key])
+			continue
+		}
+		whole := group{}
+		whole.around(key, true, g.next, g.applied)
+		want := map[entity.Key]entity.Entity{}
+		for e := range Hold(g.applied.part(whole), g.next.part(whole), g.waits).All() {
+			want[entity.KeyOf(e)] = e
+		}
+		for key := range whole {
+			decided[key] = true
+			g.emit(&out, key, want[key])
+		}
+	}
+	return out
+}
+
+func (g *Gate) waits(a netip.AddrPort) bool { return g.named[a] > 0 && !g.ready[a] }
+
+// waitsIn reports whether something of a group waits or is held.
+func (g *Gate) waitsIn(near group) bool {
+	if len(g.held) == 0 && len(g.waiting) == 0 {
+		return false
+	}
+	for key := range near {
+		if _, is := g.held[key]; is || key.Kind == entity.KindService && len(g.heldBy[key.ID]) > 0 {
+			return true
+		}
+		if a, ok := addressIn(g.next.all[key]); ok && g.waits(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// emit adds to a delta that an entity is to be served as e, or no more if that
+// is nil.
+func (g *Gate) emit(out *entity.Delta, key entity.Key, e entity.Entity) {
+	if old := g.applied.all[key]; old != e {
+		g.applied.set(key, e)
+		if e != nil {
+			out.Put = append(out.Put, e)
+		} else {
+			out.Removed = append(out.Removed, key)
+		}
+	}
+	g.noteHeld(key)
+}
+
+// noteHeld notes whether what runs of an entity is not what should.
+func (g *Gate) noteHeld(key entity.Key) {
+	for _, service := range g.held[key] {
+		g.heldBy.set(service, key.ID, false)
+	}
+	delete(g.held, key)
+	if g.applied.all[key] == g.next.all[key] {
+		return
+	}
+	var services []entity.ID
+	for _, m := range []*model{g.applied, g.next} {
+		if r, ok := m.all[key].(*entity.Route); ok && r.Service != nil {
+			services = append(services, r.Service.ID)
+			g.heldBy.set(r.Service.ID, key.ID, true)
+		}
+	}
+	g.held[key] = services
 }
 
 // waitsForSidecar reports whether anything waits for its listener. What the
@@ -273,25 +422,4 @@ func (g *Gate) settleAddress(a netip.AddrPort, listening bool, now time.Time) {
 			delete(g.waiting, a)
 		}
 	}
-}
-
-// sameRouting reports whether two sets hold the very same entities.
-func sameRouting(a, b *entity.Set) bool {
-	return same(a.Routes, b.Routes) && same(a.Services, b.Services) && same(a.Upstreams, b.Upstreams) &&
-		same(a.Targets, b.Targets) && same(a.Plugins, b.Plugins) && same(a.Consumers, b.Consumers) &&
-		same(a.ConsumerGroups, b.ConsumerGroups) && same(a.Credentials, b.Credentials) &&
-		same(a.Certificates, b.Certificates) && same(a.SNIs, b.SNIs) &&
-		same(a.CACertificates, b.CACertificates) && same(a.Vaults, b.Vaults)
-}
-
-func same[T comparable](a, b []T) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }

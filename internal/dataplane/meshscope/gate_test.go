@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ type sidecar struct {
 	listening map[netip.AddrPort]bool
 	asked     int
 	down      bool
+	config    map[entity.Key]entity.Entity
 	served    []string
 	applied   int
 	late      int
@@ -42,14 +44,59 @@ func (s *sidecar) listeners(context.Context) (map[netip.AddrPort]bool, error) {
 	return out, nil
 }
 
-func (s *sidecar) apply(set *entity.Set, later bool) {
+func (s *sidecar) apply(d entity.Delta, later bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.served = reach(set)
+	for _, key := range d.Removed {
+		delete(s.config, key)
+	}
+	for _, e := range d.Put {
+		s.config[entity.KeyOf(e)] = e
+	}
+	s.served = reach(wholeOf(s.config))
 	s.applied++
 	if later {
 		s.late++
 	}
+}
+
+func wholeOf(config map[entity.Key]entity.Entity) *entity.Set {
+	set := &entity.Set{}
+	for _, e := range config {
+		set.Add(e)
+	}
+	return set
+}
+
+// steps turns whole configurations into changes, as the stream does: what has
+// the same content does not change.
+type steps struct {
+	*Gate
+	last map[entity.Key]entity.Entity
+}
+
+func (g *steps) Apply(ctx context.Context, set *entity.Set, scope func(netip.AddrPort) (Scope, bool)) {
+	c := Change{}
+	now := map[entity.Key]entity.Entity{}
+	for e := range set.All() {
+		key := entity.KeyOf(e)
+		if old := g.last[key]; old != nil && reflect.DeepEqual(old, e) {
+			e = old
+		} else {
+			c.Put = append(c.Put, e)
+		}
+		now[key] = e
+		if a, ok := addressIn(e); ok {
+			c.Scopes = append(c.Scopes, a)
+		}
+	}
+	for key := range g.last {
+		if now[key] == nil {
+			c.Removed = append(c.Removed, key)
+		}
+	}
+	g.last = now
+	g.Gate.Apply(ctx, c, scope)
 }
 
 func (s *sidecar) listen(at string) {
@@ -64,8 +111,8 @@ func (s *sidecar) serves(want ...string) bool {
 	return slices.Equal(s.served, want)
 }
 
-func newGate(t *testing.T, wait time.Duration) (*Gate, *sidecar) {
-	s := &sidecar{listening: map[netip.AddrPort]bool{}}
+func newGate(t *testing.T, wait time.Duration) (*steps, *sidecar) {
+	s := &sidecar{listening: map[netip.AddrPort]bool{}, config: map[entity.Key]entity.Entity{}}
 	g := New(Options{
 		Listeners: s.listeners, Apply: s.apply, Wait: wait, Poll: time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 		Retire: func(a netip.AddrPort) {
@@ -75,7 +122,7 @@ func newGate(t *testing.T, wait time.Duration) (*Gate, *sidecar) {
 		},
 	})
 	t.Cleanup(g.Close)
-	return g, s
+	return &steps{Gate: g}, s
 }
 
 func eventually(t *testing.T, what string, holds func() bool) {

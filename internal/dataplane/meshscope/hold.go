@@ -46,23 +46,6 @@ func Hold(applied, next *entity.Set, waits func(netip.AddrPort) bool) *entity.Se
 	return &out
 }
 
-// Addresses returns the addresses that the targets of a set name.
-func Addresses(set *entity.Set) []netip.AddrPort {
-	var out []netip.AddrPort
-	for _, t := range set.Targets {
-		if a, ok := addressOf(t); ok {
-			out = append(out, a)
-		}
-	}
-	for _, s := range set.Services {
-		if a, ok := serviceAddress(s); ok {
-			out = append(out, a)
-		}
-	}
-	slices.SortFunc(out, netip.AddrPort.Compare)
-	return slices.Compact(out)
-}
-
 func addressOf(t *entity.Target) (netip.AddrPort, bool) {
 	a, err := netip.ParseAddrPort(t.Target)
 	return a, err == nil

@@ -42,7 +42,7 @@ func reach(set *entity.Set) []string {
 	var out []string
 	for _, r := range set.Routes {
 		for _, s := range set.Services {
-			if r.Service.ID != s.ID {
+			if r.Service == nil || r.Service.ID != s.ID {
 				continue
 			}
 			found := false
@@ -124,7 +124,7 @@ func TestHoldOfAServiceThatNamesAnAddress(t *testing.T) {
 	if got := Hold(&entity.Set{}, next, waits); len(got.Routes) != 0 {
 		t.Errorf("the route is served: %v", got.Routes)
 	}
-	if got := Addresses(next); len(got) != 1 || got[0].String() != "10.0.0.9:8080" {
+	if got, ok := addressIn(next.Services[0]); !ok || got.String() != "10.0.0.9:8080" {
 		t.Errorf("addresses %v", got)
 	}
 }
