@@ -67,7 +67,8 @@ type Balancer struct {
 	slots     int
 	threshold float64 // percent; negative switches it off
 	passive   checks
-	checked   bool // some health check is on
+	checked   bool    // some health check is on
+	active    *active // nil without active checks
 	store     *Store
 	resolve   Resolve
 	targets   []target
@@ -109,7 +110,8 @@ func New(store *Store, u *entity.Upstream, targets []*entity.Target, resolve Res
 		return nil, fmt.Errorf("upstream %q: algorithm: %q is not supported; use %s, %s, %s or %s",
 			u.Name, u.Algorithm, RoundRobin, LeastConnections, ConsistentHashing, Latency)
 	}
-	b.checked = b.passive.limits != [counterKinds]int{}
+	b.active = newActive(u, store.Probe)
+	b.checked = b.passive.limits != [counterKinds]int{} || b.active != nil
 	if u.Healthchecks != nil {
 		b.threshold = or(u.Healthchecks.Threshold, 0)
 	}
@@ -121,6 +123,9 @@ func New(store *Store, u *entity.Upstream, targets []*entity.Target, resolve Res
 		b.targets = append(b.targets, parsed)
 	}
 	b.start()
+	if b.active != nil {
+		b.watch(b.active)
+	}
 	return b, nil
 }
 
@@ -316,8 +321,13 @@ func (b *Balancer) ReportFailure(p *Peer, f Failure) {
 // Peers returns the current peers, in the order of the targets.
 func (b *Balancer) Peers() []*Peer { return append([]*Peer(nil), b.set.Load().peers...) }
 
-// Close gives the peers' state back to the Store. Picked peers stay usable.
+// Close ends the active checks and gives the peers' state back to the Store.
+// Picked peers stay usable.
 func (b *Balancer) Close() {
+	if b.active != nil {
+		b.active.stop()
+		b.active.ended.Wait()
+	}
 	b.refresh.Lock()
 	defer b.refresh.Unlock()
 	if b.closed {

@@ -19,6 +19,9 @@ const stateRetention = 300 * time.Second
 type Store struct {
 	// Now is the clock; nil means time.Now. Set before first use only.
 	Now func() time.Time
+	// Probe asks addresses for active health checks; nil means that there are
+	// none. Set before first use only.
+	Probe Probe
 
 	mu     sync.Mutex
 	states map[stateKey]*stored

@@ -15,6 +15,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/probe"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/tlscert"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/upstream"
 	"github.com/kong/kong-istio-gateway/internal/entity"
@@ -106,7 +107,7 @@ func New(options Options) (*Engine, error) {
 		log:          options.Logger,
 		accessLog:    options.AccessLog,
 		stats:        newStats(),
-		peerStates:   &balancer.Store{},
+		peerStates:   &balancer.Store{Probe: probe.New(options.Dialer)},
 	}
 	err := e.setUpTLS()
 	if err != nil {

@@ -13,9 +13,6 @@ import (
 // failing are the cases that are known to fail today, and why. A case that
 // passes must leave the list.
 var failing = map[string]string{
-	"core/balancer/active-all-bad":                   "active health checks",
-	"core/balancer/active-bad-target":                "active health checks",
-	"core/balancer/active-recovers-passive":          "active health checks",
 	"plugins/_auth-combined/consumer-groups-refused": "consumer groups of the enterprise edition are accepted",
 	"plugins/_precedence/global-on-404":              "plugin bot-detection",
 	"plugins/_precedence/order-bot-before-cors":      "plugin bot-detection",

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/probe"
+)
+
+func address(t *testing.T, url string) netip.AddrPort {
+	t.Helper()
+	_, hostport, _ := strings.Cut(url, "://")
+	return netip.MustParseAddrPort(hostport)
+}
+
+func TestProbe(t *testing.T) {
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Host != "up.test" || r.Header.Get("X-Probe") != "1" || !r.Close:
+			w.WriteHeader(http.StatusTeapot)
+		case r.URL.RequestURI() == "/moved":
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
+		case r.URL.RequestURI() != "/health?deep=1":
+			w.WriteHeader(http.StatusNotFound)
+		}
+	})
+	plain, secure := httptest.NewServer(answer), httptest.NewTLSServer(answer)
+	defer plain.Close()
+	defer secure.Close()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed below
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	nobody := httptest.NewServer(answer)
+	nobody.Close()
+	for _, c := range []struct {
+		name, url, kind, path string
+		verify                bool
+		status                int
+		fails                 bool
+	}{
+		{name: "plain", url: plain.URL, kind: "http", path: "/health?deep=1", status: 200},
+		{name: "another path", url: plain.URL, kind: "http", path: "/", status: 404},
+		{name: "a redirect is an answer", url: plain.URL, kind: "http", path: "/moved", status: 302},
+		{name: "TLS", url: secure.URL, kind: "https", path: "/health?deep=1", status: 200},
+		{name: "TLS, verified", url: secure.URL, kind: "https", path: "/", verify: true, fails: true},
+		{name: "plain text to TLS", url: secure.URL, kind: "http", path: "/", status: 400},
+		{name: "connect", url: plain.URL, kind: "tcp"},
+		{name: "connect to nobody", url: nobody.URL, kind: "tcp", fails: true},
+		{name: "no answer", url: "http://" + silent.Addr().String(), kind: "http", path: "/", fails: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			if c.name != "no answer" {
+				ctx = t.Context()
+			}
+			defer cancel()
+			status, err := probe.New(&net.Dialer{})(ctx, &balancer.Question{
+				Addr: address(t, c.url), Type: c.kind, Host: "up.test", Path: c.path, Headers: map[string][]string{"x-probe": {"1"}},
+				ServerName: "up.test", Verify: c.verify,
+			})
+			if status != c.status || (err != nil) != c.fails {
+				t.Errorf("got %d, %v", status, err)
+			}
+		})
+	}
+}
