@@ -96,7 +96,7 @@ func parseEntry(subsystem Subsystem, fields []string) (Spec, error) {
 	tcpOnly := ""
 	for _, flag := range fields[1:] {
 		name, value, valued := strings.Cut(flag, "=")
-		known := false
+		var known bool
 		if valued {
 			known, err = spec.setValue(name, value)
 		} else {

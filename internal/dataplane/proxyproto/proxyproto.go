@@ -132,7 +132,7 @@ func parse2(b []byte) (Header, error) {
 }
 
 func addresses2(h Header, family byte, b []byte) (Header, error) {
-	n := 0
+	var n int
 	switch family {
 	case familyIPv4:
 		n = 4

@@ -13,10 +13,10 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/proxyproto"
 )
 
-// errPreread wraps what a client did wrong before its route was known.
-type errPreread struct{ error }
+// prereadError wraps what a client did wrong before its route was known.
+type prereadError struct{ error }
 
-func (e errPreread) Unwrap() error { return e.error }
+func (e prereadError) Unwrap() error { return e.error }
 
 // firstBuffer is what is set aside for a ClientHello at first: few need more.
 const firstBuffer = 4 << 10
@@ -65,7 +65,7 @@ func (c *conn) readAhead(timeout time.Duration, parse func() error) error {
 			return nil
 		}
 		if !errors.Is(err, proxyproto.ErrMore) && !errors.Is(err, clienthello.ErrMore) {
-			return errPreread{err}
+			return prereadError{err}
 		}
 		if err := c.readMore(); err != nil {
 			return err
@@ -77,7 +77,7 @@ func (c *conn) readAhead(timeout time.Duration, parse func() error) error {
 func (c *conn) readMore() error {
 	if len(c.ahead) == cap(c.ahead) {
 		if len(c.ahead) >= c.server.settings.PrereadBufferSize {
-			return errPreread{fmt.Errorf("more than preread_buffer_size (%d bytes) came before the route was known", c.server.settings.PrereadBufferSize)}
+			return prereadError{fmt.Errorf("more than preread_buffer_size (%d bytes) came before the route was known", c.server.settings.PrereadBufferSize)}
 		}
 		larger := make([]byte, len(c.ahead), c.server.settings.PrereadBufferSize)
 		copy(larger, c.ahead)
@@ -85,7 +85,7 @@ func (c *conn) readMore() error {
 	}
 	room := min(cap(c.ahead), c.server.settings.PrereadBufferSize)
 	if room <= len(c.ahead) {
-		return errPreread{fmt.Errorf("more than preread_buffer_size (%d bytes) came before the route was known", c.server.settings.PrereadBufferSize)}
+		return prereadError{fmt.Errorf("more than preread_buffer_size (%d bytes) came before the route was known", c.server.settings.PrereadBufferSize)}
 	}
 	n, err := c.socket.Read(c.ahead[len(c.ahead):room])
 	c.ahead = c.ahead[:len(c.ahead)+n]
@@ -93,7 +93,7 @@ func (c *conn) readMore() error {
 	if n > 0 {
 		return nil
 	}
-	return errPreread{err}
+	return prereadError{err}
 }
 
 // releaseAhead gives the buffer back once what was read ahead is used up.

@@ -288,6 +288,9 @@ func (s *Server) stopAccepting() {
 	defer s.mu.Unlock()
 	for _, u := range s.udp {
 		u.draining.Store(true)
+		for _, session := range u.sessions.list() {
+			session.hurry()
+		}
 	}
 	for _, l := range s.listeners {
 		listener.StopHandshakes(l)

@@ -5,8 +5,6 @@ package stream
 import (
 	"net/http"
 	"sync/atomic"
-
-	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // Transport tells the sessions apart in counts.
@@ -21,13 +19,6 @@ const (
 
 // String is the transport's name in metrics.
 func (t Transport) String() string { return [...]string{"tcp", "udp"}[t] }
-
-func transportOf(p entity.Protocol) Transport {
-	if p == entity.ProtocolUDP {
-		return UDP
-	}
-	return TCP
-}
 
 // Statuses are those that sessions end with.
 var Statuses = [...]int{

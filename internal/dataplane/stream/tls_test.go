@@ -264,7 +264,7 @@ services: [{name: s, host: 127.0.0.1, port: %d, protocol: tcp, routes: [{name: r
 					closedSilently(t, socket)
 					continue
 				}
-				got := ""
+				var got string
 				if i == 0 {
 					got = talk(t, socket, "x")
 				} else {

@@ -238,8 +238,8 @@ func TestUDPSessionsAreLimited(t *testing.T) {
 		}
 		return shout(text)
 	}), ""))
-	real := r.dialUDP(0, "udp", "127.0.0.1")
-	if got := ask(t, real, "x"); got != "X" {
+	genuine := r.dialUDP(0, "udp", "127.0.0.1")
+	if got := ask(t, genuine, "x"); got != "X" {
 		t.Fatalf("got %q", got)
 	}
 	goroutines := runtime.NumGoroutine()
@@ -248,7 +248,7 @@ func TestUDPSessionsAreLimited(t *testing.T) {
 		until(t, "the datagram is taken", func() bool { return r.Stats().Totals().Accepted[UDP] == uint64(i+2) })
 	}
 	until(t, "the oldest made way", func() bool { return r.Stats().Totals().Active[UDP] <= limit })
-	if got := ask(t, real, "y"); got != "Y" {
+	if got := ask(t, genuine, "y"); got != "Y" {
 		t.Errorf("got %q", got)
 	}
 	if totals := r.Stats().Totals(); totals.Refused[UDP] < 200-limit || totals.Accepted[UDP] != 201 {
@@ -293,9 +293,10 @@ func TestUDPConcurrently(t *testing.T) {
 // What is under way in a drain goes on, new clients are not taken.
 func TestUDPDrain(t *testing.T) {
 	r := start(t, nil, "udp")
-	r.config(route("udp", udpUpstream(t, shout), "read_timeout: 300, "))
+	r.config(route("udp", udpUpstream(t, shout), ""))
 	c := r.dialUDP(0, "udp", "127.0.0.1")
 	ask(t, c, "x")
+	begin := time.Now()
 	r.drained = true
 	drained := make(chan error, 1)
 	go func() { drained <- r.Drain(t.Context()) }()
@@ -308,6 +309,9 @@ func TestUDPDrain(t *testing.T) {
 	}
 	if err := <-drained; err != nil {
 		t.Error(err)
+	}
+	if took := time.Since(begin); took < drainPatience/2 || took > 30*time.Second {
+		t.Errorf("an answered client kept the drain for %s", took)
 	}
 	if accepted := r.Stats().Totals().Accepted[UDP]; accepted != 1 {
 		t.Errorf("%d sessions", accepted)

@@ -27,6 +27,9 @@ const (
 	// readBurst is how many answers of one session are sent on before the others
 	// have their turn.
 	readBurst = 16
+	// drainPatience is how long an answered client may be silent in a drain: UDP
+	// has no other end.
+	drainPatience = time.Second
 )
 
 // udpSession is all datagrams between a client and one of our addresses, and
@@ -291,17 +294,36 @@ func (s *udpSession) readable(buf, oob []byte) {
 	}
 }
 
-// idle ends the session if nothing moved for the service's read_timeout.
+// idle ends the session if nothing moved for too long.
 func (s *udpSession) idle() {
-	if left := time.Until(time.Unix(0, s.moved.Load()).Add(s.target.readTimeout)); left > 0 {
-		s.mu.Lock() // the timer may strike before it is known
-		defer s.mu.Unlock()
-		if !s.ended {
-			s.timer.Reset(left)
-		}
-		return
+	s.mu.Lock() // the timer may strike before it is known
+	left := time.Until(time.Unix(0, s.moved.Load()).Add(s.patience()))
+	if left > 0 && !s.ended {
+		s.timer.Reset(left)
 	}
-	s.end()
+	s.mu.Unlock()
+	if left <= 0 {
+		s.end()
+	}
+}
+
+// patience is how long nothing may move: the service's read_timeout, and while
+// the server drains hardly any time for a client that has its answers. The
+// caller holds mu.
+func (s *udpSession) patience() time.Duration {
+	if s.listener.draining.Load() && s.responses >= s.requests {
+		return min(s.target.readTimeout, drainPatience)
+	}
+	return s.target.readTimeout
+}
+
+// hurry has the session look again at how long nothing may move.
+func (s *udpSession) hurry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer != nil && !s.ended {
+		s.timer.Reset(0)
+	}
 }
 
 // end ends the session. It may be called by any goroutine, and more than once.

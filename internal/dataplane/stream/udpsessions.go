@@ -111,8 +111,15 @@ func (u *udpSessions) wait() {
 // close refuses new sessions and returns those that there are.
 func (u *udpSessions) close() []*udpSession {
 	u.mu.Lock()
-	defer u.mu.Unlock()
 	u.closed = true
+	u.mu.Unlock()
+	return u.list()
+}
+
+// list returns all sessions.
+func (u *udpSessions) list() []*udpSession {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	out := make([]*udpSession, 0, len(u.all))
 	for s := range u.all {
 		out = append(out, s)
