@@ -198,24 +198,29 @@ func (c *conn) readHead() (n int, err error) {
 	}
 	c.started, c.bodyWaited = time.Now(), 0
 	c.ex.req.Reset()
-	for armed := false; ; {
-		n, err = http1.ParseRequest(c.buf[:c.filled], c.limits, &c.ex.req)
-		if !errors.Is(err, http1.ErrNeedMore) {
-			return n, err
-		}
+	n, err = http1.ParseRequest(c.buf[:c.filled], c.limits, &c.ex.req)
+	if errors.Is(err, http1.ErrNeedMore) {
+		return c.readRestOfHead()
+	}
+	return n, err
+}
+
+// readRestOfHead goes on with a head that did not come at once.
+func (c *conn) readRestOfHead() (n int, err error) {
+	c.armRead(c.started, c.engine.settings.ClientHeaderTimeout)
+	c.beginHead(c.started)
+	defer func() { c.endHead(!errors.Is(err, errGone)) }()
+	for {
 		if c.filled == len(c.buf) {
 			c.grow(c.limits.HeadBytes + c.limits.RequestLine)
 		}
-		if !armed {
-			c.armRead(c.started, c.engine.settings.ClientHeaderTimeout)
-			c.beginHead(c.started)
-			defer func() { c.endHead(!errors.Is(err, errGone)) }()
-			armed = true
-		}
-		m, err := c.nc.Read(c.buf[c.filled:])
+		m, failed := c.nc.Read(c.buf[c.filled:])
 		c.filled += m
-		if m == 0 && err != nil {
+		if m == 0 && failed != nil {
 			return 0, errGone
+		}
+		if n, err = http1.ParseRequest(c.buf[:c.filled], c.limits, &c.ex.req); !errors.Is(err, http1.ErrNeedMore) {
+			return n, err
 		}
 	}
 }
