@@ -74,7 +74,9 @@ func TestManagerScopePolicy(t *testing.T) {
 		{"another's Secret is taken over", func() error {
 			return manager.Patch(t.Context(), child("v1", "Secret", "db-snapshot-1", false, nil), takeOver)
 		}, "belongs to somebody else"},
-		{"a trust bundle", func() error { return manager.Create(t.Context(), child("v1", "ConfigMap", "edge-ca-bundle", true, nil)) }, ""},
+		{"a trust bundle", func() error {
+			return manager.Create(t.Context(), child("v1", "ConfigMap", "edge-ca-bundle", true, nil))
+		}, ""},
 		{"another's ConfigMap", func() error { return manager.Delete(t.Context(), child("v1", "ConfigMap", "settings", false, nil)) }, "belongs to somebody else"},
 		{"a fleet", func() error { return manager.Create(t.Context(), deployment("edge-blue", "edge")) }, ""},
 		{"a fleet under another account", func() error { return manager.Create(t.Context(), deployment("edge-green", "admin")) }, "the gateway's own ServiceAccount"},

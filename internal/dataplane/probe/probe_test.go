@@ -36,7 +36,7 @@ func TestProbe(t *testing.T) {
 	plain, secure := httptest.NewServer(answer), httptest.NewTLSServer(answer)
 	defer plain.Close()
 	defer secure.Close()
-	silent, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed below
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
