@@ -28,6 +28,7 @@ func crossCheck(set *Set, s SchemaSet, known func(Key) bool) []Problem {
 	for e := range set.All() {
 		c.references(e)
 	}
+	c.pluginProtocols(set)
 	return c.problems
 }
 

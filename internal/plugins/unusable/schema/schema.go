@@ -9,5 +9,9 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 )
 
-// Plugin stands for a plugin that cannot be used.
-var Plugin = entity.PluginSchema{Name: "unusable", Config: schema.NewRecord()}
+// Plugin stands for a plugin that cannot be used, on requests and on sessions.
+var Plugin = entity.PluginSchema{
+	Name: "unusable", Config: schema.NewRecord(),
+	DefaultProtocols: append(entity.HTTPProtocols(),
+		entity.ProtocolTCP, entity.ProtocolTLS, entity.ProtocolTLSPassthrough, entity.ProtocolUDP),
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package entity
+
+import "slices"
+
+// pluginProtocols wants a plugin to have a protocol of its route, or of one of
+// its service's routes: it would never run, and what it guards would be open.
+// Routes that are not in the set are not known here.
+func (c *crossChecker) pluginProtocols(set *Set) {
+	routes := make(map[ID]*Route, len(set.Routes))
+	byService := map[ID][]*Route{}
+	for _, r := range set.Routes {
+		routes[r.ID] = r
+		if r.Service != nil {
+			byService[r.Service.ID] = append(byService[r.Service.ID], r)
+		}
+	}
+	for _, p := range set.Plugins {
+		fits := func(r *Route) bool { return c.shareProtocol(p, r) }
+		switch {
+		case p.Route != nil:
+			if r := routes[p.Route.ID]; r != nil && !fits(r) {
+				c.add(p, "protocols", "must match the associated route's protocols")
+			}
+		case p.Service != nil:
+			if of := byService[p.Service.ID]; len(of) > 0 && !slices.ContainsFunc(of, fits) {
+				c.add(p, "protocols", "must match the protocols of at least one route pointing to this Plugin's service")
+			}
+		}
+	}
+}
+
+// shareProtocol reports whether a plugin and a route have a protocol in common,
+// with the defaults of both.
+func (c *crossChecker) shareProtocol(p *Plugin, r *Route) bool {
+	of := p.Protocols
+	if len(of) == 0 {
+		schema, known := c.schemas.Plugin(p.Name)
+		if !known {
+			return true // that is wrong with it
+		}
+		if of = schema.DefaultProtocols; of == nil {
+			of = HTTPProtocols()
+		}
+	}
+	protocols := r.Protocols
+	if len(protocols) == 0 {
+		protocols = []Protocol{ProtocolHTTP, ProtocolHTTPS}
+	}
+	return slices.ContainsFunc(of, func(p Protocol) bool { return slices.Contains(protocols, p) })
+}
