@@ -71,6 +71,7 @@ test: test-packages test-tools ## Everything that checks a change: unit, goldens
 	  go test $(TESTFLAGS) ./...
 	go test -tags poison $(TESTFLAGS) ./internal/dataplane/... ./internal/plugins/... ./internal/pluginkit/...
 	cd test/cluster && go test $(TESTFLAGS) ./...
+	cd test/bench && go test -count=1 $(TESTFLAGS) ./...
 	@# What these tests read is outside their module, where go's test cache does not look.
 	cd test/bundle && go test -count=1 $(TESTFLAGS) ./...
 	@$(MAKE) --no-print-directory test-conformance-http
@@ -136,6 +137,7 @@ verify: generate manifests bundle ## Fail when generated files or module files a
 	go mod tidy -diff
 	go -C test/cluster mod tidy -diff
 	go -C test/bundle mod tidy -diff
+	go -C test/bench mod tidy -diff
 	go -C test/conformance/h2spec mod tidy -diff
 	@stale=$$(git status --short -- $(GENERATED)); test -z "$$stale" || { echo "$$stale"; \
 	  echo "generated files are stale: commit what 'make generate manifests bundle' wrote" >&2; exit 1; }
@@ -155,6 +157,13 @@ fuzz: ## Run every fuzz target for FUZZTIME
 .PHONY: bench
 bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+# A run of everything takes 45 minutes on a quiet machine and writes docs/performance.md; with ONLY or PEERS it prints only.
+BENCHFLAGS ?=
+.PHONY: bench-peers
+bench-peers: $(BIN)/proxy ## Measure the proxy against nginx, HAProxy, Envoy, Traefik and Caddy (ONLY=plain,tls for some sections)
+	cd test/bench && $(GOBUILD) -o $(BIN)/bench .
+	$(BIN)/bench -proxy $(BIN)/proxy -only '$(ONLY)' -peers '$(PEERS)' $(BENCHFLAGS) $(if $(ONLY)$(PEERS)$(BENCHFLAGS),,-output docs/performance.md)
 
 # Tools, each from a module of its own.
 $(BIN)/controller-gen: hack/tools/controller-gen/go.mod

@@ -115,7 +115,8 @@ func (a *agent) run(load *Load) *Result {
 	}
 	a.do(func() {
 		r.Arrived, r.ArrivedBytes, r.Requests = a.backend.arrived, a.backend.bytes, a.backend.samples
-		if r.Failure == "" {
+		// What the client saw then is a consequence.
+		if a.backend.failure != "" {
 			r.Failure = a.backend.failure
 		}
 	})
@@ -137,6 +138,9 @@ func (a *agent) measure(load *Load, p *phase, r *Result) error {
 	began := time.Now()
 	p.Store(measuring)
 	time.Sleep(load.Window)
+	for p.measured.Load() < load.AtLeast && !p.failed.Load() && time.Since(began) < settle {
+		time.Sleep(load.Window / 10)
+	}
 	p.Store(ending)
 	r.Wall = time.Since(began)
 	r.Usage, err = mark.Stop()

@@ -8,8 +8,13 @@ import (
 	"time"
 )
 
-// phase is where a load stands. The controller moves it on, clients read it.
-type phase struct{ atomic.Int32 }
+// phase is where a load stands. The controller moves it on, clients read it,
+// and tell how far they are.
+type phase struct {
+	atomic.Int32
+	measured atomic.Int64
+	failed   atomic.Bool
+}
 
 const (
 	warming int32 = iota
@@ -29,6 +34,7 @@ type counters struct {
 }
 
 func (c *counters) fail(err error) {
+	c.phase.failed.Store(true)
 	if c.failure == "" {
 		c.failure = err.Error()
 	}
@@ -39,6 +45,7 @@ func (c *counters) done(began, now time.Time) {
 	c.answered++
 	if c.phase.Load() == measuring {
 		c.measured++
+		c.phase.measured.Add(1)
 		c.latencies = append(c.latencies, now.Sub(began))
 	}
 }

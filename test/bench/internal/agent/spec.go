@@ -60,8 +60,10 @@ type Load struct {
 	// length does not matter.
 	Status    int
 	AnswerAny bool
-	// Warmup comes before the measured Window.
+	// Warmup comes before the measured Window, which is extended to AtLeast
+	// answers, within limits.
 	Warmup, Window time.Duration
+	AtLeast        int64
 	// Rate makes the load open: so many requests a second begin at times drawn
 	// beforehand, whether or not earlier ones were answered, and latencies count
 	// from those times. 0 is a closed loop.

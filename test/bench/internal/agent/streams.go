@@ -81,7 +81,7 @@ func (s *streamLoad) wait() (*counters, error) {
 		}
 		return nil, errors.New("answers are missing after " + fmt.Sprint(settle))
 	}
-	total := &counters{}
+	total := &counters{phase: &phase{}}
 	for _, c := range s.clients {
 		total.add(c.counted())
 	}

@@ -157,7 +157,7 @@ func haproxy(ctx context.Context, log io.Writer, _ string) (*Peer, error) {
 		Name: HAProxy, Version: word(version, 2), Program: path, Headers: common, logged: true,
 		files: map[string]string{"haproxy.cfg": "haproxy.cfg", "consumers.map": "consumers.map"},
 		arguments: func(p *Place) ([]string, []string) {
-			return []string{"-db", "-q", "-f", filepath.Join(p.Dir, "haproxy.cfg")}, nil
+			return []string{"-db", "-f", filepath.Join(p.Dir, "haproxy.cfg")}, nil
 		},
 	}, err
 }

@@ -115,11 +115,11 @@ func base(s *suite.Section, c *suite.Cell) (row string) {
 func (r *Run) columns(c *suite.Cell, base string) []string {
 	f, ok := c.Figures()
 	if !ok {
-		why := c.Absent
+		why := "absent: " + c.Absent
 		if c.Failure != "" {
 			why, _, _ = strings.Cut("**failed:** "+c.Failure, "\n")
 		}
-		return []string{"absent: " + strings.ReplaceAll(why, "|", "/"), "", "", "", "", "", ""}
+		return []string{strings.ReplaceAll(why, "|", "/"), "", "", "", "", "", ""}
 	}
 	throughput := "load core full"
 	if f.Throughput > 0 {

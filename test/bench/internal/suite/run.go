@@ -14,6 +14,10 @@ import (
 	"github.com/kong/kong-istio-gateway/test/bench/internal/peer"
 )
 
+// leastAnswers is how many answers a round has at least, however long it takes:
+// with fewer the clock of /proc, whose ticks are 10 ms, would say nothing.
+const leastAnswers = 100
+
 // Runner measures sections.
 type Runner struct {
 	Agent *Agent
@@ -198,7 +202,7 @@ func (r *Runner) load(e *entry, load *agent.Load, warmup, window time.Duration) 
 	}
 	load.Target, load.Processes = e.process.Address(kind), e.process.PIDs
 	load.ProxyCore, load.LoadCore = r.ProxyCore, r.LoadCore
-	load.Warmup, load.Window = warmup, window
+	load.Warmup, load.Window, load.AtLeast = warmup, window, leastAnswers
 	result, err := r.Agent.Run(load)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package suite
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kong/kong-istio-gateway/test/bench/internal/agent"
+	"github.com/kong/kong-istio-gateway/test/bench/internal/peer"
+	"github.com/kong/kong-istio-gateway/test/bench/internal/proc"
+)
+
+// cell has a round for each CPU time of 100,000 requests, in seconds.
+func cell(row, name string, seconds ...float64) *Cell {
+	c := &Cell{Row: row, Peer: name}
+	for _, s := range seconds {
+		c.Rounds = append(c.Rounds, agent.Result{Measured: 1000, Wall: time.Second, P99: time.Duration(s * float64(time.Millisecond)),
+			Usage: proc.Usage{CPU: time.Duration(s * float64(time.Second) / 100), LoadCore: 0.5}})
+	}
+	return c
+}
+
+func TestBarsAreJudgedByMedians(t *testing.T) {
+	results := Results{
+		cell("plain", peer.Ours, 9, 1, 1), cell("plain", peer.Nginx, 1, 1, 1), cell("plain", peer.HAProxy, 0.9, 0.9, 0.9), cell("plain", peer.Envoy, 3.1, 3.1, 3.1),
+		cell("latency", peer.Ours, 2.1), cell("latency", peer.Nginx, 1),
+		cell("router-one", peer.Ours, 1), cell("router-prefix", peer.Ours, 1.31),
+	}
+	want := map[string]string{
+		"plain, CPU per request against nginx":   "**met**",
+		"plain, CPU per request against HAProxy": "**not met**",
+		"plain, CPU per request against Envoy":   "**met**",
+		"p99 at half load against nginx":         "**not met**",
+		"5,000 Ingress Prefix paths on one host, CPU per request against one route": "**not met**",
+		"TLS keep-alive, CPU per request against HAProxy":                           "not measured",
+	}
+	for _, v := range Judge(results, Bars()) {
+		if w, ok := want[v.Title]; ok && !strings.HasSuffix(v.String(), w) {
+			t.Errorf("%s, want %s", v.String(), w)
+		}
+		delete(want, v.Title)
+	}
+	if len(want) > 0 {
+		t.Errorf("no bar of: %v", want)
+	}
+}
+
+func TestBarsNameRows(t *testing.T) {
+	rows := map[string]bool{}
+	for _, s := range Sections() {
+		for _, r := range s.Rows {
+			if rows[r.Key] {
+				t.Errorf("two rows are called %s", r.Key)
+			}
+			rows[r.Key] = true
+		}
+	}
+	for _, b := range Bars() {
+		if !rows[b.ours.row] || !rows[b.other.row] {
+			t.Errorf("the bar %q names a row that there is not", b.Title)
+		}
+	}
+}
+
+func TestThroughputCountsOnlyBelowSaturation(t *testing.T) {
+	for busy, want := range map[float64]float64{0.89: 1000, 0.91: 0} {
+		c := cell("plain", peer.Ours, 1)
+		c.Rounds[0].Usage.LoadCore = busy
+		if f, ok := c.Figures(); !ok || f.Throughput != want {
+			t.Errorf("load core %.2f: %.0f req/s, %v", busy, f.Throughput, ok)
+		}
+	}
+}
+
+func TestFailedRoundsDoNotCount(t *testing.T) {
+	c := cell("plain", peer.Ours, 1)
+	c.Failure = "a header is missing"
+	if _, ok := c.Figures(); ok || !(Results{c}).Failed() {
+		t.Error("a failed cell has figures")
+	}
+}
+
+func TestRequestsSpreadOverRoutes(t *testing.T) {
+	paths := map[string]bool{}
+	for _, r := range requestsTo(manyRoutes, func(int) string { return "h" }, pathOf) {
+		paths[r.Path] = true
+	}
+	if len(paths) != spread {
+		t.Errorf("%d different paths, want %d", len(paths), spread)
+	}
+}
