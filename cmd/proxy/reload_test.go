@@ -289,7 +289,7 @@ func TestReloadRefuses(t *testing.T) {
 		{"several problems", "_format_version: \"3.0\"\nservices:\n- name: s\n  url: http://127.0.0.1:1\n  retries: many\n  routes:\n  - {name: r, paths: [nope]}\nplugins:\n- name: no-such-plugin\n",
 			[]string{path + ":5: ", path + ":7: ", path + ":9: "}},
 		{"not YAML", "services: [", []string{path + ":"}},
-		{"what the engine cannot run", "_format_version: \"3.0\"\nservices:\n- {name: s, host: h, port: 1, protocol: tcp}\n", []string{path + ": "}},
+		{"what the engine cannot run", "_format_version: \"3.0\"\nservices:\n- {name: s, host: h, port: 1, protocol: ws}\n", []string{path + ": "}},
 		{"empty", "", []string{path}},
 	} {
 		swap(t, path, c.text)
@@ -332,7 +332,7 @@ func TestReloadRefuses(t *testing.T) {
 
 func TestStartRefuses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kong.yml")
-	for name, text := range map[string]string{"a problem": "services: 5", "nothing that can run": "_format_version: \"3.0\"\nservices:\n- {name: s, host: h, port: 1, protocol: tcp}\n"} {
+	for name, text := range map[string]string{"a problem": "services: 5", "nothing that can run": "_format_version: \"3.0\"\nservices:\n- {name: s, host: h, port: 1, protocol: ws}\n"} {
 		put(t, path, text)
 		o, err := parseOptions([]string{"--declarative-config", path, "--proxy-listen", "off", "--status-listen", "off"}, func(string) (string, bool) { return "", false })
 		if err != nil {
