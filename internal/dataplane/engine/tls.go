@@ -20,7 +20,7 @@ type serverTLS struct {
 	// configs are by ALPN (with HTTP/2 or not) and by whether the client is
 	// asked for a certificate.
 	configs map[serverTLSKind]*tls.Config
-	gate    gate
+	gate    tlscert.Gate
 }
 
 type serverTLSKind struct{ http2, asks bool }
@@ -60,7 +60,7 @@ func (e *Engine) newServerTLS() (s *serverTLS, warnings []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s = &serverTLS{configs: map[serverTLSKind]*tls.Config{}, gate: newGate()}
+	s = &serverTLS{configs: map[serverTLSKind]*tls.Config{}, gate: tlscert.NewGate()}
 	for _, kind := range []serverTLSKind{{}, {asks: true}, {http2: true}, {http2: true, asks: true}} {
 		config := base.Clone()
 		config.NextProtos = []string{"http/1.1"}
@@ -81,26 +81,15 @@ func (e *Engine) newServerTLS() (s *serverTLS, warnings []string, err error) {
 	return s, append(warnings, settings.unheeded...), nil
 }
 
-// handshake is what a TLS handshake under way needs of its connection.
+// handshake is a client's socket as crypto/tls sees it, with what a handshake
+// needs of its connection.
 type handshake struct {
+	*tlscert.Gated
 	conn     *conn
-	snapshot *snapshot
+	snapshot *snapshot // nil once the handshake is over
 	deadline time.Time
-	inside   bool // has a place at the gate
 	// chosen is the certificate that a plugin chose.
 	chosen *tls.Certificate
-}
-
-func (h *handshake) enter() bool {
-	h.inside = h.conn.engine.serverTLS.gate.enter(h.conn.engine.context, h.deadline)
-	return h.inside
-}
-
-func (h *handshake) leave() {
-	if h.inside {
-		h.conn.engine.serverTLS.gate.leave()
-		h.inside = false
-	}
 }
 
 // secure does the TLS handshake, or finds out that the client speaks plain
@@ -119,16 +108,19 @@ func (c *conn) secure() bool {
 		c.plain = true
 		return true
 	}
-	h := &handshake{conn: c, deadline: deadline}
-	if !h.enter() {
+	// The socket has a deadline, and is closed when the engine ends: there is
+	// no context to watch.
+	gated, ok := c.engine.serverTLS.gate.Begin(c.engine.context, c.socket, deadline)
+	if !ok {
 		return false
 	}
-	h.snapshot = c.hold()
-	c.beginHead(time.Now())
-	secured, err := h.do()
-	c.endHead(err == nil)
+	defer gated.Done() // whatever happens
+	h := &handshake{Gated: gated, conn: c, deadline: deadline, snapshot: c.hold()}
+	secured := tls.Server(h, c.engine.serverTLS.configs[serverTLSKind{http2: c.spec.HTTP2}])
+	err := secured.HandshakeContext(context.Background())
+	gated.Done()
 	c.let(h.snapshot)
-	h.leave()
+	h.snapshot, h.chosen = nil, nil
 	if err != nil {
 		c.engine.log.Debug("TLS handshake failed", "peer", c.peer, "error", err)
 		return false
@@ -140,21 +132,12 @@ func (c *conn) secure() bool {
 	return true
 }
 
-func (h *handshake) do() (*tls.Conn, error) {
-	socket := &gated{TCPConn: h.conn.socket, handshake: h}
-	secured := tls.Server(socket, h.conn.engine.serverTLS.configs[serverTLSKind{http2: h.conn.spec.HTTP2}])
-	// Without a context to watch: the socket has a deadline, and is closed when
-	// the engine ends.
-	err := secured.HandshakeContext(context.Background())
-	socket.handshake = nil
-	return secured, err
-}
+// Handshakes is the gate of all handshakes, for those of the stream half.
+func (e *Engine) Handshakes() tlscert.Gate { return e.serverTLS.gate }
 
 func handshakeOf(socket net.Conn) *handshake {
-	if g, ok := socket.(*gated); ok {
-		return g.handshake
-	}
-	return nil
+	h, _ := socket.(*handshake)
+	return h
 }
 
 // configFor is called with each client's hello.
@@ -180,11 +163,11 @@ func (s *serverTLS) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 // certificatePhase runs the certificate phases of plugins, which may wait for
 // the network.
 func (h *handshake) certificatePhase(hello *tls.ClientHelloInfo) (asked bool, err error) {
-	h.leave()
+	h.Leave()
 	ctx, cancel := context.WithDeadline(h.conn.engine.context, h.deadline)
 	defer cancel()
 	h.chosen, err = h.snapshot.plans.Unrouted().Certificate(plugin.WithHandshake(ctx, &asked), hello)
-	if !h.enter() && err == nil {
+	if !h.Enter() && err == nil {
 		err = context.DeadlineExceeded
 	}
 	return asked, err

@@ -75,7 +75,7 @@ func New(o Options) (*Gateway, error) {
 		Schemas:   o.Schemas,
 		Dialer:    dialer,
 		Resolve:   resolve,
-		ServerTLS: e.StreamTLS(),
+		ServerTLS: e.StreamTLS(), Handshakes: e.Handshakes(),
 		ClientTLS: e.ClientTLS,
 		Logger:    o.Logger,
 	})

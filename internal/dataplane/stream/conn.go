@@ -163,8 +163,14 @@ func (c *conn) terminate(held *snapshot) (*tls.Conn, error) {
 	if c.server.tls == nil {
 		return nil, errors.New("the gateway has no TLS settings")
 	}
-	_ = c.socket.SetDeadline(time.Now().Add(c.server.settings.SSLHandshakeTimeout))
-	secured := tls.Server(&replayed{TCPConn: c.socket, ahead: c.ahead}, c.server.tls)
+	deadline := time.Now().Add(c.server.settings.SSLHandshakeTimeout)
+	_ = c.socket.SetDeadline(deadline)
+	gated, ok := c.server.options.Handshakes.Begin(c.life.Context(), &replayed{TCPConn: c.socket, ahead: c.ahead}, deadline)
+	if !ok {
+		return nil, context.DeadlineExceeded
+	}
+	defer gated.Done()
+	secured := tls.Server(gated, c.server.tls)
 	c.ahead = nil
 	ctx := context.WithValue(c.life.Context(), handshakeSnapshot{}, held)
 	if err := secured.HandshakeContext(ctx); err != nil {

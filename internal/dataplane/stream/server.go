@@ -17,6 +17,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/listener"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/tlscert"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
@@ -36,6 +37,9 @@ type Options struct {
 	// ServerTLS is how TLS is terminated, with the gateway's certificates. It
 	// offers no application protocol.
 	ServerTLS *tls.Config
+	// Handshakes bounds how many of them compute at the same time, together
+	// with those of others that share it; nil for no bound.
+	Handshakes tlscert.Gate
 	// ClientTLS returns the settings for a service with TLS, for the caller to
 	// change. client and roots are its own, nil for those of the gateway.
 	ClientTLS func(s *entity.Service, client *tls.Certificate, roots *x509.CertPool) *tls.Config
