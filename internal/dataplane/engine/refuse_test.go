@@ -8,59 +8,11 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 )
-
-// What is ambiguous, malformed or too large is answered, not forwarded, and
-// ends the connection.
-func TestRefusals(t *testing.T) {
-	var forwarded atomic.Int32
-	up := serve(t, func(http.ResponseWriter, *http.Request) { forwarded.Add(1) })
-	r := startRig(t, service(up.URL, ""), rigOptions{settings: func(s *engine.Settings) { s.ClientMaxBodySize = 1 << 10 }})
-	long := strings.Repeat("x", 9<<10)
-	cases := []struct {
-		name, request string
-		status        int
-	}{
-		{"no request", "\x00\x01\r\n\r\n", 400},
-		{"two lengths", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400},
-		{"length and coding", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-		{"unknown coding", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
-		{"coding in 1.0", "POST / HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-		{"fold", "GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n c\r\n\r\n", 400},
-		{"bare LF", "GET / HTTP/1.1\nHost: h\n\n", 400},
-		{"bare CR", "GET / HTTP/1.1\r\nHost: h\rA: b\r\n\r\n", 400},
-		{"NUL", "GET / HTTP/1.1\r\nHost: h\r\nA: \x00\r\n\r\n", 400},
-		{"blank before colon", "GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n", 400},
-		{"two hosts", "GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", 400},
-		{"no host", "GET / HTTP/1.1\r\n\r\n", 400},
-		{"version", "GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505},
-		{"connect", "CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-		{"long line", "GET /" + long + " HTTP/1.1\r\nHost: h\r\n\r\n", 414},
-		{"long field", "GET / HTTP/1.1\r\nHost: h\r\nA: " + long + "\r\n\r\n", 400},
-		{"body over its limit", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1025\r\n\r\n", 413},
-		{"chunks over their limit", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n401\r\n" + strings.Repeat("x", 1025) + "\r\n0\r\n\r\n", 413},
-		{"chunk size", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
-		{"chunk end", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n", 400},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			w := dialRig(t, r.plain).send(c.request + "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n")
-			a, body := w.answer("GET")
-			if a.StatusCode != c.status || !a.Close || !strings.Contains(body, "request_id: "+a.Header.Get("X-Kong-Request-Id")) {
-				t.Errorf("got %d, close %t, %q; want %d", a.StatusCode, a.Close, body, c.status)
-			}
-			w.ended()
-		})
-	}
-	if n := forwarded.Load(); n != 0 {
-		t.Errorf("%d requests reached the upstream", n)
-	}
-}
 
 func TestBrokenAnswers(t *testing.T) {
 	cases := []struct {
