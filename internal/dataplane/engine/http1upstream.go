@@ -19,13 +19,17 @@ type http1Upstream struct {
 	limits       *http1.Limits
 	readTimeout  time.Duration
 	writeTimeout time.Duration
-	// buf is conn's buffer; the header of the answer lives in it.
-	buf []byte
+	// buf is conn's buffer; the header of the answer lives in it. There is none
+	// before the answer comes: what waits for one must not cost more than its
+	// request.
+	buf        []byte
+	takeBuffer func() []byte // getBuffer, bound once
 
 	headBytes []byte // the request's head with the first bytes of the body
 	frame     []byte // a chunk of the body; of the goroutine that sends it
 	chunked   bool   // the request's body is sent in chunks
 	written   bool   // something of the request was sent
+	asks      bool   // headBytes are sent when the answer is waited for
 
 	// of the answer
 	decoder   http1.Decoder
@@ -37,12 +41,12 @@ type http1Upstream struct {
 
 // use begins a try on a connection.
 func (u *http1Upstream) use(conn *upstream.Conn, limits *http1.Limits, t *target) {
-	if u.buf == nil {
-		u.buf = getUpstreamBuffer()
+	if u.takeBuffer == nil {
+		u.takeBuffer = u.getBuffer
 	}
 	conn.Use(u.buf)
 	u.conn, u.limits, u.readTimeout, u.writeTimeout = conn, limits, t.readTimeout, t.writeTimeout
-	u.written = false
+	u.written, u.asks = false, false
 }
 
 // sendHead implements upstreamStream. What fits goes out in one write.
@@ -63,6 +67,10 @@ func (u *http1Upstream) sendHead(head *http1.RequestHead, first []byte, more boo
 		first = nil
 	}
 	u.conn.ArmWrite(now, u.writeTimeout)
+	if u.asks = !more && len(first) == 0; u.asks {
+		// All that there is goes out when the answer is waited for.
+		return nil
+	}
 	if err := u.write(u.headBytes); err != nil || len(first) == 0 {
 		return err
 	}
@@ -107,7 +115,7 @@ func (u *http1Upstream) readHead(method http1.Method, resp *http1.Response, now 
 			return err
 		}
 		u.conn.ArmRead(now, u.readTimeout)
-		if err := u.conn.Fill(); err != nil {
+		if err := u.fill(); err != nil {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
@@ -115,6 +123,28 @@ func (u *http1Upstream) readHead(method http1.Method, resp *http1.Response, now 
 		}
 		now = time.Now()
 	}
+}
+
+// fill reads more of the answer's head, after the request was sent.
+func (u *http1Upstream) fill() error {
+	if u.asks {
+		u.asks = false
+		n, err := u.conn.Ask(u.headBytes, u.takeBuffer)
+		u.written = n > 0
+		return err
+	}
+	if u.buf == nil {
+		u.conn.Use(u.getBuffer())
+	}
+	return u.conn.Fill()
+}
+
+// getBuffer takes the buffer for the answer.
+func (u *http1Upstream) getBuffer() []byte {
+	if u.buf == nil {
+		u.buf = getUpstreamBuffer()
+	}
+	return u.buf
 }
 
 // ready implements upstreamStream.

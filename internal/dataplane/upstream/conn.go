@@ -50,12 +50,15 @@ type Conn struct {
 	probe  func(fd uintptr)
 	probed [1]unix.PollFd
 	quiet  bool
+
+	asking question
 }
 
 func newConn(c net.Conn, raw syscall.RawConn, remote netip.AddrPort, p *Pool, generation uint64) *Conn {
 	conn := &Conn{Conn: c, raw: raw, Remote: remote, pool: p, generation: generation}
 	conn.probe = conn.look
 	conn.aborter.abort = conn.Abort
+	conn.asking.step = conn.ask
 	return conn
 }
 
@@ -69,15 +72,8 @@ func (c *Conn) Keep() { c.kept = c.R }
 // Fill reads more bytes behind Buf[R:W], making room first. It returns io.EOF
 // as the underlying connection does, and ErrFull without room.
 func (c *Conn) Fill() error {
-	if c.R == c.W {
-		c.R, c.W = c.kept, c.kept
-	}
-	if c.W == len(c.Buf) {
-		if c.R == c.kept {
-			return ErrFull
-		}
-		n := copy(c.Buf[c.kept:], c.Buf[c.R:c.W])
-		c.R, c.W = c.kept, c.kept+n
+	if !c.makeRoom() {
+		return ErrFull
 	}
 	n, err := c.Read(c.Buf[c.W:])
 	c.W += n
@@ -85,6 +81,22 @@ func (c *Conn) Fill() error {
 		return nil
 	}
 	return err
+}
+
+// makeRoom makes room behind Buf[R:W]; false says that there is none.
+func (c *Conn) makeRoom() bool {
+	if c.R == c.W {
+		c.R, c.W = c.kept, c.kept
+	}
+	if c.W < len(c.Buf) {
+		return true
+	}
+	if c.R == c.kept {
+		return false
+	}
+	n := copy(c.Buf[c.kept:], c.Buf[c.R:c.W])
+	c.R, c.W = c.kept, c.kept+n
+	return true
 }
 
 // Buffered returns the bytes that were read and not consumed.
