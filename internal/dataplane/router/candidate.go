@@ -7,6 +7,8 @@ import (
 	"iter"
 	"slices"
 	"strings"
+
+	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // kinds is the set of matcher kinds of a candidate. Values are in Kong's order
@@ -35,6 +37,7 @@ const (
 // candidate is a route with at most one of its paths.
 type candidate struct {
 	route *Route
+	id    entity.ID // of the route: candidates are compared often
 	kinds kinds
 
 	hosts   []hostPattern
@@ -127,7 +130,7 @@ func compare(a, b *candidate) int {
 	if c := cmp.Compare(a.createdAt, b.createdAt); c != 0 {
 		return c
 	}
-	if c := cmp.Compare(a.route.Entity.ID, b.route.Entity.ID); c != 0 {
+	if c := cmp.Compare(a.id, b.id); c != 0 {
 		return c
 	}
 	return cmp.Compare(a.pathIndex, b.pathIndex)

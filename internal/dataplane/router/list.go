@@ -12,8 +12,13 @@ type list struct {
 	size   int
 }
 
-// chunkSize is how long a chunk may get.
-const chunkSize = 64
+const (
+	// chunkSize is how long a chunk may get.
+	chunkSize = 64
+	// mergeCost is how many candidates are merged in the time in which one is
+	// found and put into its chunk.
+	mergeCost = 16
+)
 
 func (l *list) empty() bool { return l.size == 0 }
 
@@ -32,7 +37,7 @@ func (l list) with(ch *change) list {
 	if touched == 0 {
 		return l
 	}
-	if len(l.chunks) <= 1 || touched*chunkSize > l.size {
+	if len(l.chunks) <= 1 || touched*mergeCost > l.size {
 		return cut(merge(slices.Concat(l.chunks...), ch.add, ch.del))
 	}
 	l.chunks = slices.Clone(l.chunks)

@@ -25,7 +25,7 @@ func TestListVersions(t *testing.T) {
 		ch := &change{}
 		for range 1 + r.IntN(1+r.IntN(100)) {
 			ch.add = append(ch.add, &candidate{
-				route:     &Route{Entity: &entity.Route{ID: entity.ID(fmt.Sprint(r.Uint64()))}},
+				id:        entity.ID(fmt.Sprint(r.Uint64())),
 				createdAt: r.Int64N(50),
 			})
 		}

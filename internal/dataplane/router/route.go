@@ -185,6 +185,7 @@ func newCandidate(route *Route) (*candidate, error) {
 	e := route.Entity
 	c := &candidate{
 		route:         route,
+		id:            e.ID,
 		methods:       upperAll(e.Methods),
 		regexPriority: or(e.RegexPriority, 0),
 		createdAt:     or(e.CreatedAt, math.MaxInt64),
