@@ -139,9 +139,8 @@ func (c *conn) connect(t *target, client side, preserveHost bool) *proxied {
 // dial connects to a peer, with TLS where the service has it and the client's
 // own is not passed on.
 func (c *conn) dial(t *target, p *balancer.Peer, preserveHost bool) (side, error) {
-	ctx, cancel := context.WithTimeout(c.life.Context(), t.connectTimeout)
-	defer cancel()
-	nc, err := c.server.options.Dialer.DialTimeout(ctx, "tcp", p.Addr.String(), t.connectTimeout)
+	begin := time.Now()
+	nc, err := c.server.options.Dialer.DialTimeout(c.life.Context(), "tcp", p.Addr.String(), t.connectTimeout)
 	if err != nil {
 		return side{}, err
 	}
@@ -156,6 +155,8 @@ func (c *conn) dial(t *target, p *balancer.Peer, preserveHost bool) (side, error
 	if t.tls == nil || c.x.UsedProtocol == entity.ProtocolTLSPassthrough {
 		return side{tcp: socket}, nil
 	}
+	ctx, cancel := context.WithDeadline(c.life.Context(), begin.Add(t.connectTimeout))
+	defer cancel()
 	config := t.tls.Clone()
 	config.ServerName = t.serverName(p, c.x.ServerName, preserveHost)
 	secured := tls.Client(socket, config)

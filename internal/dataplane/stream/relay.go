@@ -71,6 +71,8 @@ type proxied struct {
 
 	// moved is when a byte last went either way, in nanoseconds.
 	moved atomic.Int64
+	// ended says that one of the two directions is over.
+	ended atomic.Bool
 }
 
 // relay copies both ways until both sides are done, one fails, or nothing moved
@@ -142,6 +144,9 @@ func (d *direction) run() error {
 		switch {
 		case err == nil:
 		case errors.Is(err, errEnd):
+			if d.session.ended.Swap(true) && d.dst.tls == nil {
+				return nil // both are: the socket is closed as a whole
+			}
 			return d.dst.closeWrite()
 		case errors.As(err, new(writeError)) || !isTimeout(err) || !d.rearm():
 			return err
