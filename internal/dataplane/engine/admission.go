@@ -177,6 +177,10 @@ func (c *conn) claim(now time.Time) (its claim, may bool) {
 }
 
 func (c *conn) its(now time.Time) (its claim, may bool) {
+	if h := c.streams.Load(); h != nil {
+		since, idle := h.session.IdleSince()
+		return claim{h.session.Opened() > 0, now.Sub(since)}, !c.leaving && idle
+	}
 	its = claim{c.proven, now.Sub(c.since)}
 	slow := c.heading && (!c.proven || its.waited >= headPatience)
 	return its, !c.leaving && (c.idle || slow)
@@ -191,6 +195,10 @@ func (c *conn) giveWay(now time.Time) bool {
 	}
 	c.leaving = true
 	c.engine.conns.leaving.Add(1)
+	if h := c.streams.Load(); h != nil {
+		h.session.Drain()
+		return true
+	}
 	_ = c.socket.SetReadDeadline(time.Unix(1, 0))
 	return true
 }

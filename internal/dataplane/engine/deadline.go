@@ -32,13 +32,19 @@ func (c *conn) armRead(now time.Time, d time.Duration) {
 // bytes so far take at the least rate. The time that an upstream takes does not
 // count.
 func (c *conn) armBody(now time.Time) {
-	wait := c.engine.settings.ClientBodyTimeout
-	if rate := c.engine.settings.ClientBodyMinRate; rate > 0 {
-		earned := float64(c.decoder.Received()) / float64(rate) * float64(time.Second)
-		left := float64(wait-c.bodyWaited) + earned
-		wait = time.Duration(max(0, min(left, float64(wait))))
+	c.armRead(now, c.engine.settings.bodyPatience(c.decoder.Received(), c.bodyWaited))
+}
+
+// bodyPatience returns how long the next piece of a body is waited for, after so
+// many bytes came in so much time of waiting.
+func (s *Settings) bodyPatience(received int64, waited time.Duration) time.Duration {
+	patience := s.ClientBodyTimeout
+	if rate := s.ClientBodyMinRate; rate > 0 {
+		earned := float64(received) / float64(rate) * float64(time.Second)
+		left := float64(patience-waited) + earned
+		patience = time.Duration(max(0, min(left, float64(patience))))
 	}
-	c.armRead(now, wait)
+	return patience
 }
 
 // armWrite bounds the writes that follow by d from now.

@@ -317,6 +317,9 @@ func (ex *exchange) refuse(err error) {
 		Method: view(ex.req.Method), Scheme: "http", Target: view(ex.req.Target),
 		Major: 1, Minor: 1, Size: ex.headSize,
 	}
+	if ex.http2 {
+		x.RequestFacts.Major, x.RequestFacts.Minor = 2, 0
+	}
 	x.ClientFacts = plugin.Client{Peer: client.peer, Local: client.local, IP: client.peer.Addr(), Port: client.peer.Port(), TLS: client.tls, ForwardedScheme: "http"}
 	x.Collect(ex.snapshot.plans.Unrouted())
 	var bad *http1.Error

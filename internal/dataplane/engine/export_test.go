@@ -15,3 +15,13 @@ func (e *Engine) Working() (n int) {
 	})
 	return n
 }
+
+// Streams returns how many HTTP/2 streams are under way.
+func (e *Engine) Streams() (n int) {
+	e.conns.each(func(c *conn) {
+		if h := c.streams.Load(); h != nil {
+			n += h.session.Streams()
+		}
+	})
+	return n
+}

@@ -22,7 +22,9 @@ type http2Downstream struct {
 
 	stream   *session.Stream
 	ex       *exchange
-	received int64  // bytes of the request's body
+	received int64 // bytes of the request's body
+	waited   time.Duration
+	live     bool   // a gRPC stream, which may be silent as long as it likes between two messages
 	held     []byte // of the answer, while more follows
 	failed   error  // of the head
 }
@@ -41,12 +43,13 @@ func (d *http2Downstream) serve(s *session.Stream) (clean bool) {
 			s.Reset(http2.CodeInternal)
 		}
 	}()
-	d.stream, d.ex, d.received, d.failed, d.held = s, ex, 0, nil, d.held[:0]
+	d.stream, d.ex, d.received, d.waited, d.failed, d.held = s, ex, 0, 0, nil, d.held[:0]
 	ex.bind(&d.handle, &d.conn.conn.clientFacts, d)
 	ex.http2 = true
 	request, refusal := s.Request()
 	// The stream gets the memory of an earlier head for its next one.
 	ex.req, *request = *request, ex.req
+	d.live = ex.isGRPC()
 	s.OnFail(d.onFail)
 	ex.begin(time.Now(), int64(s.HeadSize()))
 	if refusal != nil {
@@ -86,7 +89,13 @@ func (d *http2Downstream) readBody() (data []byte, last bool, err error) {
 			return nil, false, err
 		}
 	}
-	data, last, err = d.stream.Read(d.engine.settings.ClientBodyTimeout)
+	patience := d.engine.settings.ClientBodyTimeout
+	if !d.live {
+		patience = d.engine.settings.bodyPatience(d.received, d.waited)
+	}
+	began := time.Now()
+	data, last, err = d.stream.Read(patience)
+	d.waited += time.Since(began)
 	if errors.Is(err, session.ErrStopped) {
 		return nil, false, errStopped
 	}

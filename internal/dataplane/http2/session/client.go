@@ -59,3 +59,10 @@ func (x *Session) Retire() {
 		x.Close()
 	}
 }
+
+// Streams returns how many streams are under way.
+func (x *Session) Streams() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.conn.Streams()
+}
