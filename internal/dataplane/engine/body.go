@@ -12,19 +12,21 @@ import (
 var errBodyTooLarge = errors.New("engine: request body is larger than a plugin can take")
 
 // readBody reads up to limit bytes of the request body into stash. With whole
-// set a longer body is an error; otherwise reading stops there.
+// set a longer body is an error; otherwise reading stops there, or earlier when
+// the process holds as many bytes of bodies as it may.
 func (ex *exchange) readBody(limit int64, whole bool) error {
 	if whole && ex.req.ContentLength > limit {
 		return errBodyTooLarge
 	}
 	for !ex.readDone && int64(len(ex.stash)) < limit+1 {
-		if !whole && int64(len(ex.stash)) >= limit {
+		if !whole && (int64(len(ex.stash)) >= limit || !ex.reserve(bodyBuffer, false)) {
 			break
 		}
 		data, err := ex.nextBody()
 		if err != nil {
 			return err
 		}
+		ex.reserve(len(data), true)
 		ex.stash = append(ex.stash, data...)
 	}
 	if whole && (!ex.readDone || int64(len(ex.stash)) > limit) {

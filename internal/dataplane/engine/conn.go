@@ -92,7 +92,7 @@ func newConn(e *Engine, spec *ListenSpec, socket *net.TCPConn) (*conn, error) {
 		// It may be ended for another one before it is served at all.
 		idle: true, fresh: true, since: time.Now(),
 	}
-	c.handle.engine, c.handle.life = e, pipeline.NewLifetime(e.context)
+	c.engine, c.life = e, pipeline.NewLifetime(e.context)
 	c.clientFacts = clientFacts{peer: addrPort(socket.RemoteAddr()), local: addrPort(socket.LocalAddr())}
 	c.trusted = e.settings.trusted(c.peer.Addr())
 	c.arrive = c.take

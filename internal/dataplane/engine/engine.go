@@ -27,6 +27,10 @@ const (
 	defaultRetries = 5
 )
 
+// upstreamKeepaliveTime is how long an upstream connection is used at most
+// (nginx's keepalive_time, which Kong leaves at its default).
+const upstreamKeepaliveTime = time.Hour
+
 // sweepInterval is how often idle upstream connections are looked at.
 const sweepInterval = 10 * time.Second
 
@@ -57,6 +61,7 @@ type Engine struct {
 	viaHTTP10     []byte
 	viaHTTP2      []byte
 	pools         *upstream.Pools
+	buffering     budget
 	peerStates    *balancer.Store
 	certs         *tlscert.Store
 	serverTLS     *serverTLS
@@ -120,6 +125,7 @@ func New(options Options) (*Engine, error) {
 	e.limits.Fields = options.Settings.MaxHeaders
 	e.admission.limit = connectionLimit(options.Settings.WorkerConnections, descriptorLimit())
 	e.admission.addresses.limit = options.Settings.ConnectionsPerAddress
+	e.buffering.limit = options.Settings.ClientBodyBufferBudget
 	e.trustedLimits = e.limits
 	e.trustedLimits.Untrusted = false
 	e.context, e.shutdown = context.WithCancel(context.Background())
@@ -127,6 +133,7 @@ func New(options Options) (*Engine, error) {
 		Idle:        options.Settings.UpstreamKeepalivePoolSize,
 		Requests:    options.Settings.UpstreamKeepaliveMaxRequests,
 		IdleTimeout: options.Settings.UpstreamKeepaliveIdleTimeout,
+		Age:         upstreamKeepaliveTime,
 	}, time.Now)
 	e.conns.init()
 	e.http2 = newHTTP2Server(e)

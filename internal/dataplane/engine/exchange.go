@@ -48,6 +48,7 @@ type exchange struct {
 	readDone bool   // the request body was read to its end
 	received int64  // bytes of the request body that were read
 	stash    []byte // request body bytes held in memory
+	reserved int64  // of the budget for them
 	path     []byte // normalised path
 	upPath   []byte // path sent upstream
 
@@ -378,6 +379,7 @@ func (ex *exchange) end() {
 		ex.up.recycle()
 		ex.up = nil
 	}
+	ex.unreserve()
 	ex.life.End()
 	ex.x = x.Release()
 	if ex.snapshot != nil {

@@ -221,11 +221,14 @@ func (ex *exchange) failedTry(err error, reused bool) attempt {
 }
 
 // replayable reports whether the request may be sent again: all of it is still
-// here, and its method may be acted upon twice (nginx's proxy_next_upstream
-// without non_idempotent).
+// here, and nobody can have acted upon it, or its method may be acted upon twice
+// (nginx's proxy_next_upstream without non_idempotent).
 func (ex *exchange) replayable() bool {
 	if ex.uploading != nil {
 		return false
+	}
+	if ex.up.untouched() {
+		return true
 	}
 	switch ex.x.UpstreamRequest.Method {
 	case http.MethodPost, "LOCK", http.MethodPatch:

@@ -305,7 +305,7 @@ func TestDrainCutsOff(t *testing.T) {
 	up := script(t, func(_ int, c net.Conn, in *bufio.Reader) {
 		switch head := readHead(in); {
 		case strings.Contains(head, "websocket"):
-			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+			_, _ = io.WriteString(c, upgradeAnswer)
 			_, _ = io.Copy(c, in)
 		default:
 			<-hold
@@ -342,7 +342,7 @@ const upgradeRequest = "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUp
 func TestTunnel(t *testing.T) {
 	up := script(t, func(_ int, c net.Conn, in *bufio.Reader) {
 		readHead(in)
-		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\nwelcome ")
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nwelcome ")
 		for {
 			line, err := in.ReadString('\n')
 			if err != nil {
@@ -356,7 +356,7 @@ func TestTunnel(t *testing.T) {
 	r := startRig(t, withProbe(up.url, "0"), rigOptions{plugins: probes{"probe-1": l.phases}})
 	w := dialRig(t, r.plain).send(upgradeRequest + "early\n")
 	head := readHead(w.in)
-	for _, want := range []string{"HTTP/1.1 101 Switching Protocols\r\n", "Connection: upgrade\r\n", "Upgrade: websocket\r\n", "Sec-WebSocket-Accept: x\r\n"} {
+	for _, want := range []string{"HTTP/1.1 101 Switching Protocols\r\n", "Connection: upgrade\r\n", "Upgrade: websocket\r\n", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"} {
 		if !strings.Contains(head, want) {
 			t.Errorf("%q is missing in %q", want, head)
 		}
@@ -393,7 +393,7 @@ func TestTunnelIdles(t *testing.T) {
 	ended := make(chan time.Duration, 1)
 	up := script(t, func(_ int, c net.Conn, in *bufio.Reader) {
 		readHead(in)
-		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		_, _ = io.WriteString(c, upgradeAnswer)
 		began := time.Now()
 		_, _ = io.Copy(io.Discard, in)
 		ended <- time.Since(began)

@@ -35,6 +35,10 @@ type Settings struct {
 	// ClientBodyBufferSize is how much of a request body is read before an
 	// upstream connection is opened, in bytes.
 	ClientBodyBufferSize int
+	// ClientBodyBufferBudget is how many bytes of request bodies the process
+	// holds at a time for that; beyond it bodies are streamed. Kong has no such
+	// setting, since it writes to disk what it does not hold.
+	ClientBodyBufferBudget int64
 	// LargeClientHeaderBuffers bounds a request's head: one line to Size bytes,
 	// all of it to Number times as many.
 	LargeClientHeaderBuffers HeaderBuffers
@@ -104,6 +108,7 @@ func DefaultSettings() Settings {
 		HeadersUpstream:              HeaderSet{RequestID: true},
 		ErrorDefaultType:             errorpage.Plain,
 		ClientBodyBufferSize:         8 << 10,
+		ClientBodyBufferBudget:       64 << 20,
 		LargeClientHeaderBuffers:     HeaderBuffers{Number: 4, Size: 8 << 10},
 		UpstreamKeepalivePoolSize:    512,
 		UpstreamKeepaliveMaxRequests: 10000,
@@ -150,6 +155,7 @@ var httpSettings = []setting{
 		s.ClientBodyBufferSize = int(n)
 		return err
 	}},
+	{"KONG_CLIENT_BODY_BUFFER_BUDGET", func(s *Settings, v string) (err error) { s.ClientBodyBufferBudget, err = parseSize(v); return err }},
 	{"KONG_NGINX_HTTP_LARGE_CLIENT_HEADER_BUFFERS", func(s *Settings, v string) (err error) {
 		s.LargeClientHeaderBuffers, err = parseHeaderBuffers(v)
 		return err

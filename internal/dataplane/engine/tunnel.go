@@ -3,7 +3,9 @@
 package engine
 
 import (
+	"crypto/sha1" //nolint:gosec // of the WebSocket handshake
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
@@ -20,7 +22,7 @@ import (
 // other 101 is an answer to nothing that was asked.
 func (ex *exchange) upgrade(t *target) {
 	down, up, ok := ex.sides()
-	if !ok || !ex.req.WebSocket || !ex.resp.WebSocket {
+	if !ok || !ex.req.WebSocket || !ex.resp.WebSocket || !ex.accepted() {
 		ex.dropUpstream()
 		ex.answerProxyError(502, errorpage.Message(502))
 		return
@@ -44,6 +46,21 @@ func (ex *exchange) upgrade(t *target) {
 	}
 	ex.breakOff()
 	ex.dropUpstream()
+}
+
+// accepted reports whether the upstream's Sec-WebSocket-Accept is the one for the
+// key that it was sent (RFC 6455 §4.1): another one is not of somebody who
+// understood the handshake.
+func (ex *exchange) accepted() bool {
+	key, ok := ex.head.GetID(http1.HeaderSecWebSocketKey)
+	if !ok {
+		return false
+	}
+	hash := sha1.New() //nolint:gosec // RFC 6455 says so
+	hash.Write(key)
+	hash.Write(http1.View("258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	accept, _ := ex.resp.Header.GetID(http1.HeaderSecWebSocketAccept)
+	return string(accept) == base64.StdEncoding.EncodeToString(hash.Sum(nil))
 }
 
 // sides returns both sides if their connections can be taken over.

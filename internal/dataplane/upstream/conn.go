@@ -35,6 +35,7 @@ type Conn struct {
 	Remote netip.AddrPort
 
 	raw        syscall.RawConn
+	opened     time.Time
 	idleSince  time.Time
 	generation uint64
 	requests   int

@@ -27,6 +27,8 @@ type Limits struct {
 	Requests int
 	// IdleTimeout closes a connection that was not used for so long.
 	IdleTimeout time.Duration
+	// Age retires a connection that was opened so long ago, 0 for no bound.
+	Age time.Duration
 }
 
 // Key tells pools apart: connections of one pool are interchangeable.
@@ -45,6 +47,7 @@ type Pool struct {
 	tls    *tls.Config
 	dialer Dialer
 	limits Limits
+	now    func() time.Time
 
 	// generation rises when connections opened earlier must not be used again.
 	generation atomic.Uint64
@@ -113,7 +116,9 @@ func (p *Pool) Open(ctx context.Context) (*Conn, error) {
 		}
 		nc = secured
 	}
-	return newConn(nc, raw, p.key.Address, p, generation), nil
+	c := newConn(nc, raw, p.key.Address, p, generation)
+	c.opened = p.now()
+	return c, nil
 }
 
 // HandshakeError is a failed TLS handshake with an upstream.
@@ -153,7 +158,8 @@ func (c *Conn) Put(now time.Time) {
 
 func (p *Pool) usable(c *Conn, now time.Time) bool {
 	return c.generation == p.generation.Load() &&
-		(p.limits.IdleTimeout <= 0 || now.Sub(c.idleSince) < p.limits.IdleTimeout)
+		(p.limits.IdleTimeout <= 0 || now.Sub(c.idleSince) < p.limits.IdleTimeout) &&
+		(p.limits.Age <= 0 || now.Sub(c.opened) < p.limits.Age)
 }
 
 // retire makes connections opened until now unfit for reuse and closes the

@@ -58,7 +58,7 @@ func (s *Pools) Pool(key Key, config *tls.Config) *Pool {
 	if p := s.pools[key]; p != nil {
 		return p
 	}
-	p = &Pool{key: key, tls: config, dialer: s.dialer, limits: s.limits}
+	p = &Pool{key: key, tls: config, dialer: s.dialer, limits: s.limits, now: s.now}
 	p.used.Store(true)
 	if s.closed || len(s.pools) >= maxPools {
 		// Its connections serve one request each.

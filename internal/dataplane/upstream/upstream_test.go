@@ -166,6 +166,32 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// A connection is used until it is too old, however busy it is.
+func TestAge(t *testing.T) {
+	key, _ := server(t)
+	pools, now := newPools(Limits{Idle: 2, IdleTimeout: time.Minute, Age: time.Hour})
+	p := pools.Pool(key, nil)
+	c := open(t, p)
+	for range 119 {
+		c.Put(now.Now())
+		now.pass(30 * time.Second)
+		if p.Reuse(now.Now()) != c {
+			t.Fatal("a connection that is not too old is not used")
+		}
+	}
+	c.Put(now.Now())
+	now.pass(30 * time.Second)
+	if p.Reuse(now.Now()) != nil {
+		t.Error("a connection that is too old is used")
+	}
+	old := open(t, p)
+	now.pass(time.Hour)
+	old.Put(now.Now())
+	if n := pools.Idle(); n != 0 {
+		t.Errorf("%d idle connections; the one that came back is too old", n)
+	}
+}
+
 // Connections that are older than the change of their address are not used
 // again; those of other addresses are.
 func TestRetire(t *testing.T) {
