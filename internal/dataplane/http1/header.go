@@ -167,7 +167,10 @@ func (h *Header) Replace(name string, value []byte) {
 
 // ReplaceID is Replace for a well-known name.
 func (h *Header) ReplaceID(id HeaderID, value []byte) {
-	h.ClearID(id)
+	// Mostly there is nothing to remove; then the call would cost more than the rest.
+	if h.underscore || h.mayHave(id) {
+		h.ClearID(id)
+	}
 	h.AddID(id, value)
 }
 
@@ -222,6 +225,9 @@ func (h *Header) Clear(name string) int { return h.clear(name, LookupID(name)) }
 func (h *Header) ClearID(id HeaderID) int { return h.clear(canonicalNames[id], id) }
 
 func (h *Header) clear(name string, id HeaderID) int {
+	if id != HeaderOther && !h.underscore && !h.mayHave(id) {
+		return 0
+	}
 	if h.markLoose(name, id) == 0 {
 		return 0
 	}

@@ -82,8 +82,11 @@ func (c *config) check(x plugin.Exchange) *plugin.Reply {
 // expired reports whether a credential has outlived its ttl, which needs the
 // time of its creation.
 func expired(c *entity.Credential, now time.Time) bool {
+	if c.CreatedAt == nil {
+		return false
+	}
 	ttl, ok := schema.Float(c.Fields["ttl"])
-	return ok && ttl > 0 && c.CreatedAt != nil && float64(now.Unix()) >= float64(*c.CreatedAt)+ttl
+	return ok && ttl > 0 && float64(now.Unix()) >= float64(*c.CreatedAt)+ttl
 }
 
 // find looks for the first key, and returns how often it is given and the name

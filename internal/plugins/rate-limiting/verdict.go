@@ -72,13 +72,18 @@ func (l *limiter) headerFilter(x plugin.Exchange) {
 	}
 	x.SetValue(slot, nil)
 	h := answer{x.Response().Header, !x.Exited()}
+	tightest := ""
 	for i := range l.headers.periods {
 		p := &l.headers.periods[i]
+		remaining := number(v.remaining[p.period])
+		if p.period == v.tightest {
+			tightest = remaining
+		}
 		h.put(p.limit, l.headers.limits[p.period])
-		h.put(p.remaining, number(v.remaining[p.period]))
+		h.put(p.remaining, remaining)
 	}
 	h.put("RateLimit-Limit", l.headers.limits[v.tightest])
-	h.put("RateLimit-Remaining", number(v.remaining[v.tightest]))
+	h.put("RateLimit-Remaining", tightest)
 	reset := strconv.FormatInt(v.reset, 10)
 	h.put("RateLimit-Reset", reset)
 	if v.blocked {
