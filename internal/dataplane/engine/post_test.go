@@ -14,7 +14,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 )
 
-const post = "POST /%d HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
+const postOf = "POST /%d HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
 
 const okAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -54,7 +54,7 @@ func TestNoPostIntoAClosedConnection(t *testing.T) {
 			r := startRig(t, service(up.url, ""), rigOptions{})
 			w := dialRig(t, r.plain)
 			for i := range 20 {
-				if a, body := w.send(fmt.Sprintf(post, i)).answer("POST"); a.StatusCode != 200 || body != "ok" {
+				if a, body := w.send(fmt.Sprintf(postOf, i)).answer("POST"); a.StatusCode != 200 || body != "ok" {
 					t.Fatalf("request %d got %d", i, a.StatusCode)
 				}
 				ended <- struct{}{}
@@ -97,7 +97,7 @@ func TestPostIsSentOnce(t *testing.T) {
 		clients.Go(func() {
 			w := dialRig(t, r.plain)
 			for i := range 300 {
-				a, _ := w.send(fmt.Sprintf(post, client*1000+i)).answer("POST")
+				a, _ := w.send(fmt.Sprintf(postOf, client*1000+i)).answer("POST")
 				mu.Lock()
 				times := done[fmt.Sprintf("POST /%d HTTP/1.1", client*1000+i)]
 				mu.Unlock()
