@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // backend is what the proxy's targets are.
@@ -18,6 +20,7 @@ type backend struct {
 	servers   []*http.Server
 	addresses []string
 	dead      string // nobody listens there
+	reserved  int    // the socket that sees to it
 }
 
 const headTimeout = time.Minute
@@ -59,12 +62,29 @@ func startBackend(ctx context.Context) (*backend, error) {
 		b.servers, b.addresses = append(b.servers, s), append(b.addresses, l.Addr().String())
 		go func() { _ = s.Serve(l) }()
 	}
-	var err error
-	b.dead, err = freeAddress(ctx)
-	return b, err
+	return b, b.reserve()
+}
+
+// reserve takes an address on which nobody listens, nor can.
+func (b *backend) reserve() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	b.reserved = fd
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		return err
+	}
+	address, err := unix.Getsockname(fd)
+	if err != nil {
+		return err
+	}
+	b.dead = net.JoinHostPort("127.0.0.1", strconv.Itoa(address.(*unix.SockaddrInet4).Port))
+	return nil
 }
 
 func (b *backend) close() {
+	_ = unix.Close(b.reserved)
 	for _, s := range b.servers {
 		_ = s.Close()
 	}
