@@ -22,13 +22,13 @@ type refusal struct {
 	status        int
 }
 
-// post is a POST with these fields and this body.
-func post(fields, body string) string {
+// withBody is a POST with these fields and this body.
+func withBody(fields, body string) string {
 	return "POST / HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n" + body
 }
 
-// get is a GET with these fields.
-func get(fields string) string { return "GET / HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n" }
+// withFields is a GET with these fields.
+func withFields(fields string) string { return "GET / HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n" }
 
 const chunkedField = "Transfer-Encoding: chunked\r\n"
 
@@ -38,104 +38,104 @@ var long = strings.Repeat("x", 9<<10)
 // is answered, never forwarded, and ends the connection.
 var strictness = map[string][]refusal{
 	"Content-Length": {
-		{"repeated", post("Content-Length: 1\r\nContent-Length: 1\r\n", "x"), 400},
-		{"conflicting", post("Content-Length: 1\r\nContent-Length: 2\r\n", "xy"), 400},
-		{"list", post("Content-Length: 1, 1\r\n", "x"), 400},
-		{"signed", post("Content-Length: +1\r\n", "x"), 400},
-		{"negative", post("Content-Length: -1\r\n", "x"), 400},
-		{"hexadecimal", post("Content-Length: 0x1\r\n", "x"), 400},
-		{"empty", post("Content-Length:\r\n", "x"), 400},
-		{"overflow", post("Content-Length: 18446744073709551617\r\n", "x"), 400},
-		{"blank inside", post("Content-Length: 1 1\r\n", "x"), 400},
-		{"underscore", post("Content_Length: 1\r\n", "x"), 400},
+		{"repeated", withBody("Content-Length: 1\r\nContent-Length: 1\r\n", "x"), 400},
+		{"conflicting", withBody("Content-Length: 1\r\nContent-Length: 2\r\n", "xy"), 400},
+		{"list", withBody("Content-Length: 1, 1\r\n", "x"), 400},
+		{"signed", withBody("Content-Length: +1\r\n", "x"), 400},
+		{"negative", withBody("Content-Length: -1\r\n", "x"), 400},
+		{"hexadecimal", withBody("Content-Length: 0x1\r\n", "x"), 400},
+		{"empty", withBody("Content-Length:\r\n", "x"), 400},
+		{"overflow", withBody("Content-Length: 18446744073709551617\r\n", "x"), 400},
+		{"blank inside", withBody("Content-Length: 1 1\r\n", "x"), 400},
+		{"underscore", withBody("Content_Length: 1\r\n", "x"), 400},
 	},
 	"Transfer-Encoding": {
-		{"with Content-Length", post("Content-Length: 1\r\n"+chunkedField, "0\r\n\r\n"), 400},
-		{"before Content-Length", post(chunkedField+"Content-Length: 1\r\n", "0\r\n\r\n"), 400},
-		{"other coding", post("Transfer-Encoding: gzip\r\n", "x"), 501},
-		{"chunked not last", post("Transfer-Encoding: chunked, gzip\r\n", "x"), 501},
-		{"another before chunked", post("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), 501},
-		{"chunked twice", post("Transfer-Encoding: chunked, chunked\r\n", "0\r\n\r\n"), 501},
-		{"two fields", post(chunkedField+chunkedField, "0\r\n\r\n"), 400},
-		{"identity", post("Transfer-Encoding: identity\r\n", "x"), 501},
-		{"quoted", post("Transfer-Encoding: \"chunked\"\r\n", "x"), 501},
-		{"vertical tab", post("Transfer-Encoding: \vchunked\r\n", "0\r\n\r\n"), 400},
-		{"underscore", post("Transfer_Encoding: chunked\r\n", "0\r\n\r\n"), 400},
+		{"with Content-Length", withBody("Content-Length: 1\r\n"+chunkedField, "0\r\n\r\n"), 400},
+		{"before Content-Length", withBody(chunkedField+"Content-Length: 1\r\n", "0\r\n\r\n"), 400},
+		{"other coding", withBody("Transfer-Encoding: gzip\r\n", "x"), 501},
+		{"chunked not last", withBody("Transfer-Encoding: chunked, gzip\r\n", "x"), 501},
+		{"another before chunked", withBody("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), 501},
+		{"chunked twice", withBody("Transfer-Encoding: chunked, chunked\r\n", "0\r\n\r\n"), 501},
+		{"two fields", withBody(chunkedField+chunkedField, "0\r\n\r\n"), 400},
+		{"identity", withBody("Transfer-Encoding: identity\r\n", "x"), 501},
+		{"quoted", withBody("Transfer-Encoding: \"chunked\"\r\n", "x"), 501},
+		{"vertical tab", withBody("Transfer-Encoding: \vchunked\r\n", "0\r\n\r\n"), 400},
+		{"underscore", withBody("Transfer_Encoding: chunked\r\n", "0\r\n\r\n"), 400},
 		{"in HTTP/1.0", "POST / HTTP/1.0\r\nHost: h\r\n" + chunkedField + "\r\n0\r\n\r\n", 400},
 	},
 	"obs-fold": {
-		{"blank", get("A: b\r\n c\r\n"), 400},
-		{"tab", get("A: b\r\n\tc\r\n"), 400},
+		{"blank", withFields("A: b\r\n c\r\n"), 400},
+		{"tab", withFields("A: b\r\n\tc\r\n"), 400},
 		{"of the first field", "GET / HTTP/1.1\r\n Host: h\r\n\r\n", 400},
-		{"of Transfer-Encoding", post("Transfer-Encoding:\r\n chunked\r\n", "0\r\n\r\n"), 400},
-		{"in trailers", post(chunkedField, "0\r\nA: b\r\n c\r\n\r\n"), 400},
+		{"of Transfer-Encoding", withBody("Transfer-Encoding:\r\n chunked\r\n", "0\r\n\r\n"), 400},
+		{"in trailers", withBody(chunkedField, "0\r\nA: b\r\n c\r\n\r\n"), 400},
 	},
 	"bare CR or LF": {
 		{"LF lines", "GET / HTTP/1.1\nHost: h\n\n", 400},
 		{"LF behind the request line", "GET / HTTP/1.1\nHost: h\r\n\r\n", 400},
-		{"LF behind a field", get("A: b\nC: d\r\n"), 400},
+		{"LF behind a field", withFields("A: b\nC: d\r\n"), 400},
 		{"LF as the end", "GET / HTTP/1.1\r\nHost: h\r\n\n", 400},
 		{"LF in the target", "GET /\nX: HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-		{"CR in a value", get("A: b\rC: d\r\n"), 400},
-		{"CR before the end", get("A: b\r\r\n"), 400},
+		{"CR in a value", withFields("A: b\rC: d\r\n"), 400},
+		{"CR before the end", withFields("A: b\r\r\n"), 400},
 		{"CR as the end", "GET / HTTP/1.1\r\nHost: h\r\n\rX", 400},
 		{"CR in the request line", "GET /\r HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-		{"LF behind a chunk size", post(chunkedField, "1\nx\r\n0\r\n\r\n"), 400},
-		{"LF behind a chunk", post(chunkedField, "1\r\nx\n0\r\n\r\n"), 400},
-		{"LF behind the last chunk", post(chunkedField, "0\r\n\n"), 400},
+		{"LF behind a chunk size", withBody(chunkedField, "1\nx\r\n0\r\n\r\n"), 400},
+		{"LF behind a chunk", withBody(chunkedField, "1\r\nx\n0\r\n\r\n"), 400},
+		{"LF behind the last chunk", withBody(chunkedField, "0\r\n\n"), 400},
 	},
 	"control characters": {
 		{"no request at all", "\x00\x01\r\n\r\n", 400},
-		{"NUL in a value", get("A: \x00\r\n"), 400},
-		{"NUL in a name", get("A\x00: b\r\n"), 400},
+		{"NUL in a value", withFields("A: \x00\r\n"), 400},
+		{"NUL in a name", withFields("A\x00: b\r\n"), 400},
 		{"NUL in the target", "GET /\x00 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
 		{"escaped NUL in the path", "GET /%00 HTTP/1.1\r\nHost: h\r\n\r\n", 400},
-		{"DEL", get("A: b\x7f\r\n"), 400},
-		{"BEL", get("A: b\a\r\n"), 400},
-		{"escape", get("A: \x1b[31m\r\n"), 400},
-		{"form feed in a name", get("A\f: b\r\n"), 400},
+		{"DEL", withFields("A: b\x7f\r\n"), 400},
+		{"BEL", withFields("A: b\a\r\n"), 400},
+		{"escape", withFields("A: \x1b[31m\r\n"), 400},
+		{"form feed in a name", withFields("A\f: b\r\n"), 400},
 		{"tab in the target", "GET /\t HTTP/1.1\r\nHost: h\r\n\r\n", 400},
 	},
 	"names": {
-		{"blank before the colon", get("A : b\r\n"), 400},
-		{"tab before the colon", get("A\t: b\r\n"), 400},
-		{"blank before the colon of Content-Length", post("Content-Length : 1\r\n", "x"), 400},
-		{"empty", get(": b\r\n"), 400},
-		{"no colon", get("A\r\n"), 400},
-		{"not a token", get("A[b]: c\r\n"), 400},
-		{"8 bits", get("\xc3\xa4: c\r\n"), 400},
+		{"blank before the colon", withFields("A : b\r\n"), 400},
+		{"tab before the colon", withFields("A\t: b\r\n"), 400},
+		{"blank before the colon of Content-Length", withBody("Content-Length : 1\r\n", "x"), 400},
+		{"empty", withFields(": b\r\n"), 400},
+		{"no colon", withFields("A\r\n"), 400},
+		{"not a token", withFields("A[b]: c\r\n"), 400},
+		{"8 bits", withFields("\xc3\xa4: c\r\n"), 400},
 	},
 	"chunks": {
-		{"no size", post(chunkedField, "\r\nx\r\n0\r\n\r\n"), 400},
-		{"no digits", post(chunkedField, "zz\r\n"), 400},
-		{"sign", post(chunkedField, "+1\r\nx\r\n0\r\n\r\n"), 400},
-		{"0x", post(chunkedField, "0x1\r\nx\r\n0\r\n\r\n"), 400},
-		{"underscore", post(chunkedField, "1_0\r\n"), 400},
-		{"blank before the size", post(chunkedField, " 1\r\nx\r\n0\r\n\r\n"), 400},
-		{"blank behind the size", post(chunkedField, "1 \r\nx\r\n0\r\n\r\n"), 400},
-		{"overflow", post(chunkedField, "ffffffffffffffffff\r\n"), 400},
-		{"too much data", post(chunkedField, "1\r\nxy\r\n0\r\n\r\n"), 400},
-		{"too little data", post(chunkedField, "2\r\nx\r\n0\r\n\r\n"), 400},
-		{"extension without a name", post(chunkedField, "1;\r\nx\r\n0\r\n\r\n"), 400},
-		{"extension without a value", post(chunkedField, "1;a=\r\nx\r\n0\r\n\r\n"), 400},
-		{"LF in an extension", post(chunkedField, "1;a\nx\r\n0\r\n\r\n"), 400},
-		{"CRLF in a quoted extension", post(chunkedField, "1;a=\"\r\n\"\r\nx\r\n0\r\n\r\n"), 400},
-		{"trailer that is no field", post(chunkedField, "0\r\nA\r\n\r\n"), 400},
+		{"no size", withBody(chunkedField, "\r\nx\r\n0\r\n\r\n"), 400},
+		{"no digits", withBody(chunkedField, "zz\r\n"), 400},
+		{"sign", withBody(chunkedField, "+1\r\nx\r\n0\r\n\r\n"), 400},
+		{"0x", withBody(chunkedField, "0x1\r\nx\r\n0\r\n\r\n"), 400},
+		{"underscore", withBody(chunkedField, "1_0\r\n"), 400},
+		{"blank before the size", withBody(chunkedField, " 1\r\nx\r\n0\r\n\r\n"), 400},
+		{"blank behind the size", withBody(chunkedField, "1 \r\nx\r\n0\r\n\r\n"), 400},
+		{"overflow", withBody(chunkedField, "ffffffffffffffffff\r\n"), 400},
+		{"too much data", withBody(chunkedField, "1\r\nxy\r\n0\r\n\r\n"), 400},
+		{"too little data", withBody(chunkedField, "2\r\nx\r\n0\r\n\r\n"), 400},
+		{"extension without a name", withBody(chunkedField, "1;\r\nx\r\n0\r\n\r\n"), 400},
+		{"extension without a value", withBody(chunkedField, "1;a=\r\nx\r\n0\r\n\r\n"), 400},
+		{"LF in an extension", withBody(chunkedField, "1;a\nx\r\n0\r\n\r\n"), 400},
+		{"CRLF in a quoted extension", withBody(chunkedField, "1;a=\"\r\n\"\r\nx\r\n0\r\n\r\n"), 400},
+		{"trailer that is no field", withBody(chunkedField, "0\r\nA\r\n\r\n"), 400},
 	},
 	"size": {
 		{"request line", "GET /" + long + " HTTP/1.1\r\nHost: h\r\n\r\n", 414},
 		{"method", long + " / HTTP/1.1\r\nHost: h\r\n\r\n", 414},
-		{"field", get("A: " + long + "\r\n"), 400},
-		{"name", get(long + ": a\r\n"), 400},
-		{"fields together", get(strings.Repeat("A: "+long[:4000]+"\r\n", 9)), 400},
-		{"number of fields", get(strings.Repeat("A: b\r\n", 50)), 400},
-		{"empty lines", strings.Repeat("\r\n", 100) + get(""), 400},
-		{"body", post("Content-Length: 1025\r\n", ""), 413},
-		{"chunks", post(chunkedField, "401\r\n"+long[:1025]+"\r\n0\r\n\r\n"), 413},
-		{"many chunks", post(chunkedField, strings.Repeat("40\r\n"+long[:64]+"\r\n", 17)+"0\r\n\r\n"), 413},
-		{"extension", post(chunkedField, "1;a="+long+"\r\nx\r\n0\r\n\r\n"), 400},
-		{"extensions together", post(chunkedField, strings.Repeat("1;a="+long[:3000]+"\r\nx\r\n", 6)), 400},
-		{"trailers", post(chunkedField, "0\r\n"+strings.Repeat("A: "+long[:1000]+"\r\n", 9)+"\r\n"), 400},
+		{"field", withFields("A: " + long + "\r\n"), 400},
+		{"name", withFields(long + ": a\r\n"), 400},
+		{"fields together", withFields(strings.Repeat("A: "+long[:4000]+"\r\n", 9)), 400},
+		{"number of fields", withFields(strings.Repeat("A: b\r\n", 50)), 400},
+		{"empty lines", strings.Repeat("\r\n", 100) + withFields(""), 400},
+		{"body", withBody("Content-Length: 1025\r\n", ""), 413},
+		{"chunks", withBody(chunkedField, "401\r\n"+long[:1025]+"\r\n0\r\n\r\n"), 413},
+		{"many chunks", withBody(chunkedField, strings.Repeat("40\r\n"+long[:64]+"\r\n", 17)+"0\r\n\r\n"), 413},
+		{"extension", withBody(chunkedField, "1;a="+long+"\r\nx\r\n0\r\n\r\n"), 400},
+		{"extensions together", withBody(chunkedField, strings.Repeat("1;a="+long[:3000]+"\r\nx\r\n", 6)), 400},
+		{"trailers", withBody(chunkedField, "0\r\n"+strings.Repeat("A: "+long[:1000]+"\r\n", 9)+"\r\n"), 400},
 	},
 	"request line": {
 		{"method is no token", "GE(T / HTTP/1.1\r\nHost: h\r\n\r\n", 400},
@@ -158,8 +158,8 @@ var strictness = map[string][]refusal{
 		{"userinfo", "GET http://u@h/ HTTP/1.1\r\nHost: h\r\n\r\n", 400},
 	},
 	"Host": {
-		{"two", get("Host: h\r\n"), 400},
-		{"two different", get("Host: other\r\n"), 400},
+		{"two", withFields("Host: h\r\n"), 400},
+		{"two different", withFields("Host: other\r\n"), 400},
 		{"none", "GET / HTTP/1.1\r\n\r\n", 400},
 		{"none with an absolute target", "GET http://h/ HTTP/1.1\r\n\r\n", 400},
 		{"empty", "GET / HTTP/1.1\r\nHost:\r\n\r\n", 400},
@@ -229,7 +229,7 @@ func TestHTTP1Trust(t *testing.T) {
 		"X-Envoy-Original-Path: /admin\r\nx_envoy_internal: 1\r\nX-Forwarded-Client-Cert: By=spiffe\r\nx_forwarded_client_cert: By\r\nX-Istio-Attributes: a\r\n" +
 		"X-Secret-Group: a\r\nx_secret_group: b\r\nX_SECRET-group: c\r\nX-Kept: d\r\n" +
 		"Keep-Alive: 5\r\nProxy-Connection: keep-alive\r\nTE: gzip\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
-	w := dialRig(t, r.plain).send(get(fields))
+	w := dialRig(t, r.plain).send(withFields(fields))
 	if a, _ := w.answer("GET"); a.StatusCode != 200 {
 		t.Fatalf("got %d", a.StatusCode)
 	}
@@ -338,7 +338,7 @@ func TestUnreadBodyIsNoRequest(t *testing.T) {
 	for name, request := range map[string]string{
 		"length":        fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", len(inner), inner),
 		"chunked":       fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n", chunkedField, len(inner), inner),
-		"broken chunks": post(chunkedField, "zz\r\n"+inner),
+		"broken chunks": withBody(chunkedField, "zz\r\n"+inner),
 		"expected":      fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n%s", len(inner), inner),
 	} {
 		t.Run(name, func(t *testing.T) {
