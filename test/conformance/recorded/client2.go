@@ -66,7 +66,8 @@ func (c *client2) send(stream uint32, s *Send, body []byte) error {
 	}
 	pseudo := []Field{{":method", or(s.Method, "GET")}, {":scheme", "https"}, {":authority", host}, {":path", or(s.Target, "/")}}
 	for _, f := range append(pseudo, fields...) {
-		if err := c.encode.WriteField(hpack.HeaderField{Name: f[0], Value: string(unlatin(f[1]))}); err != nil {
+		// Blanks around a value are the line's in HTTP/1, and forbidden in HTTP/2 (RFC 9113 §8.2.1).
+		if err := c.encode.WriteField(hpack.HeaderField{Name: f[0], Value: strings.Trim(string(unlatin(f[1])), " \t")}); err != nil {
 			return err
 		}
 	}

@@ -66,3 +66,10 @@ func (x *Session) Streams() int {
 	defer x.mu.Unlock()
 	return x.conn.Streams()
 }
+
+// Err returns why the connection serves no further streams, nil while it may.
+func (x *Session) Err() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.broken
+}

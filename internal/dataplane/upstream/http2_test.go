@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/http2"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/http2/session"
+)
+
+// countingDialer counts what it opens.
+type countingDialer struct {
+	net.Dialer
+	mu sync.Mutex
+	n  int
+}
+
+func (d *countingDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	d.mu.Lock()
+	d.n++
+	d.mu.Unlock()
+	return d.Dialer.DialContext(ctx, network, address)
+}
+
+func (d *countingDialer) opened() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.n
+}
+
+// http2Server answers requests to /hold when release is closed.
+func http2Server(t *testing.T, streams int) (address netip.AddrPort, release chan struct{}) {
+	release = make(chan struct{})
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hold" {
+			<-release
+		}
+	}))
+	s.Config.Protocols = &http.Protocols{}
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams}
+	s.Start()
+	t.Cleanup(s.Close)
+	return netip.MustParseAddrPort(s.Listener.Addr().String()), release
+}
+
+const http2Patience = 20 * time.Second
+
+// ask opens a stream on a connection of the pool.
+func ask(t *testing.T, p *Pool, path string) (s *session.Stream, reused bool) {
+	t.Helper()
+	var e http2.Encoder
+	block, err := e.AppendRequest(nil, &http1.RequestHead{Method: []byte("GET"), Path: []byte(path), Host: []byte("a")}, "http")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		c, reused, err := p.Session(t.Context(), http2Patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := c.Open(http1.MethodGet, block, true)
+		if err == nil {
+			return s, reused
+		}
+		if !errors.Is(err, session.ErrUnavailable) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func answered(t *testing.T, s *session.Stream) {
+	t.Helper()
+	var head http1.Response
+	if err := s.NextHead(&head, http2Patience); err != nil || head.Status != 200 {
+		t.Errorf("%v, status %d", err, head.Status)
+	}
+	s.Done()
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(http2Patience); !done(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func TestSharedConnections(t *testing.T) {
+	address, release := http2Server(t, 10)
+	d := &countingDialer{}
+	pools := NewPools(d, Limits{Idle: 10, IdleTimeout: time.Minute}, time.Now)
+	defer pools.Close()
+	p := pools.Pool(Key{Address: address, Proto: ProtoGRPC}, nil)
+	// The first one learns what the server takes.
+	s, reused := ask(t, p, "/")
+	answered(t, s)
+	if reused {
+		t.Error("the first connection carried streams before")
+	}
+	var held []*session.Stream
+	for range 25 {
+		s, _ := ask(t, p, "/hold")
+		held = append(held, s)
+	}
+	// New connections are taken to allow 100 streams until they say otherwise; what
+	// they refuse is the caller's to send again.
+	if n := d.opened(); n < 2 || n > 3 {
+		t.Errorf("%d connections for 25 streams, 10 on each", n)
+	}
+	close(release)
+	for _, s := range held {
+		var head http1.Response
+		var refused *session.StreamError
+		if err := s.NextHead(&head, http2Patience); err != nil && (!errors.As(err, &refused) || !refused.Unprocessed) {
+			t.Error(err)
+		}
+		s.Done()
+	}
+	before := d.opened()
+	for range 50 {
+		s, reused := ask(t, p, "/")
+		answered(t, s)
+		if !reused {
+			t.Error("a connection is opened although others are idle")
+		}
+	}
+	if d.opened() != before {
+		t.Errorf("%d connections were opened", d.opened()-before)
+	}
+}
+
+func TestSharedRetirement(t *testing.T) {
+	address, release := http2Server(t, 100)
+	d := &countingDialer{}
+	pools := NewPools(d, Limits{Idle: 10, IdleTimeout: time.Minute}, time.Now)
+	defer pools.Close()
+	p := pools.Pool(Key{Address: address, Proto: ProtoGRPC}, nil)
+	old, _ := ask(t, p, "/hold")
+	x := old.Session()
+	pools.Retire(address)
+	s, reused := ask(t, p, "/")
+	answered(t, s)
+	if reused || d.opened() != 2 {
+		t.Errorf("after retirement: reused %v, %d connections", reused, d.opened())
+	}
+	// What is under way goes on; then the connection ends.
+	close(release)
+	answered(t, old)
+	eventually(t, "the end of the retired connection", func() bool { return x.Err() != nil })
+	// The other one is kept, until the pool is closed.
+	pools.Sweep()
+	pools.Sweep()
+	if pools.Len() != 1 {
+		t.Error("a pool with a connection is forgotten")
+	}
+	pools.Close()
+	eventually(t, "the end of all", func() bool { return s.Session().Err() != nil })
+}
+
+// TestSharedLimits: a connection ends after so many streams, when it idles, and when its server hangs up.
+func TestSharedLimits(t *testing.T) {
+	address, _ := http2Server(t, 100)
+	d := &countingDialer{}
+	pools := NewPools(d, Limits{Idle: 10, Requests: 3, IdleTimeout: 50 * time.Millisecond}, time.Now)
+	defer pools.Close()
+	p := pools.Pool(Key{Address: address, Proto: ProtoGRPC}, nil)
+	var last *session.Session
+	for range 6 {
+		s, _ := ask(t, p, "/")
+		last = s.Session()
+		answered(t, s)
+	}
+	if n := d.opened(); n < 2 {
+		t.Errorf("6 streams over %d connections, 3 on each at most", n)
+	}
+	eventually(t, "the last connection to idle", func() bool { return last.Err() != nil })
+	pools.Sweep()
+	pools.Sweep()
+	if pools.Len() != 0 {
+		t.Error("a pool without connections is kept")
+	}
+}
+
+func TestSharedDialFails(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := netip.MustParseAddrPort(l.Addr().String())
+	_ = l.Close()
+	pools := NewPools(&net.Dialer{}, Limits{Idle: 10}, time.Now)
+	defer pools.Close()
+	p := pools.Pool(Key{Address: address, Proto: ProtoGRPC}, nil)
+	var all sync.WaitGroup
+	for range 10 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			if _, _, err := p.Session(t.Context(), http2Patience); err == nil {
+				t.Error("connected to nobody")
+			}
+		}()
+	}
+	all.Wait()
+	// A server that speaks TLS, but not HTTP/2.
+	web := httptest.NewTLSServer(http.NotFoundHandler())
+	defer web.Close()
+	p = pools.Pool(Key{Address: netip.MustParseAddrPort(web.Listener.Addr().String()), Proto: ProtoGRPCS}, web.Client().Transport.(*http.Transport).TLSClientConfig)
+	var failed *HandshakeError
+	if _, _, err := p.Session(t.Context(), http2Patience); !errors.As(err, &failed) {
+		t.Errorf("a server without h2: %v", err)
+	}
+}
