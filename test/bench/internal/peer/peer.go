@@ -188,10 +188,11 @@ func traefik(ctx context.Context, log io.Writer, tools string) (*Peer, error) {
 	headers.Fixed = true
 	return &Peer{
 		Name: Traefik, Version: version + " (fastProxy)", Program: path, Headers: headers,
-		files: map[string]string{"traefik.yaml": "traefik.yaml"},
+		// A file called traefik.yaml would be read as the static configuration.
+		files: map[string]string{"routes.yaml": "traefik.yaml"},
 		arguments: func(p *Place) ([]string, []string) {
 			args := []string{"--global.checkNewVersion=false", "--global.sendAnonymousUsage=false", "--log.level=ERROR", "--experimental.fastProxy",
-				"--providers.file.filename=" + filepath.Join(p.Dir, "traefik.yaml"), "--providers.file.watch=false"}
+				"--providers.file.filename=" + filepath.Join(p.Dir, "routes.yaml"), "--providers.file.watch=false"}
 			for name, port := range map[string]int{"plain": p.Plain, "tls": p.TLS, "h2c": p.H2C} {
 				args = append(args, fmt.Sprintf("--entryPoints.%s.address=127.0.0.1:%d", name, port))
 			}

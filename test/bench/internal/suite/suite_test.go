@@ -29,10 +29,10 @@ func TestBarsAreJudgedByMedians(t *testing.T) {
 		cell("router-one", peer.Ours, 1), cell("router-prefix", peer.Ours, 1.31),
 	}
 	want := map[string]string{
-		"plain, CPU per request against nginx":   "**met**",
-		"plain, CPU per request against HAProxy": "**not met**",
-		"plain, CPU per request against Envoy":   "**met**",
-		"p99 at half load against nginx":         "**not met**",
+		"plain, CPU per request against nginx":                                      "**met**",
+		"plain, CPU per request against HAProxy":                                    "**not met**",
+		"plain, CPU per request against Envoy":                                      "**met**",
+		"p99 at half load against nginx":                                            "**not met**",
 		"5,000 Ingress Prefix paths on one host, CPU per request against one route": "**not met**",
 		"TLS keep-alive, CPU per request against HAProxy":                           "not measured",
 	}
