@@ -118,8 +118,8 @@ func TestAPluginThatCannotRunEndsSessions(t *testing.T) {
 		t.Fatal("an unknown plugin is accepted")
 	}
 	s := NewSession(NewLifetime(t.Context()))
-	if s.Preread(NewStreamPlan([]*Instance{in}, nil, nil)); s.Status() != 403 {
-		t.Errorf("status %d", s.Status())
+	if fault := s.Preread(NewStreamPlan([]*Instance{in}, nil, nil)); fault != nil || s.Status() != 403 {
+		t.Errorf("status %d, %v", s.Status(), fault)
 	}
 }
 
