@@ -132,10 +132,16 @@ func hijacked(answer func(net.Conn, *bufio.ReadWriter)) http.HandlerFunc {
 	}
 }
 
+// The key of every handshake, and the answer to it (RFC 6455 §1.3).
+const (
+	socketKey    = "dGhlIHNhbXBsZSBub25jZQ=="
+	socketAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+)
+
 // webSocket accepts a handshake and echoes lines; frames are nothing that the
 // proxy looks at.
 func webSocket(c net.Conn, buffered *bufio.ReadWriter) {
-	_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: "+socketAccept+"\r\n\r\n")
 	for {
 		line, err := buffered.ReadString('\n')
 		if err != nil {

@@ -240,7 +240,7 @@ func openSocket(ctx context.Context, p *proxy) (*socket, error) {
 		return nil, err
 	}
 	_, _ = io.WriteString(c, "GET /socket HTTP/1.1\r\nHost: soak\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+		"Sec-WebSocket-Key: "+socketKey+"\r\nSec-WebSocket-Version: 13\r\n\r\n")
 	s := &socket{c, bufio.NewReader(c)}
 	answer, err := http.ReadResponse(s.in, nil) //nolint:bodyclose // a 101 has none
 	if err == nil && answer.StatusCode != http.StatusSwitchingProtocols {
