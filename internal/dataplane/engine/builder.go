@@ -259,7 +259,7 @@ func (b *builder) buildRoutes() {
 		if router.StreamRoute(now) {
 			continue // for the stream half of the gateway
 		}
-		item := router.Item{Route: now, Data: st.data}
+		item := router.Item{Route: now, Data: st.data, Limited: b.engine.patternLimited}
 		if now.Service != nil {
 			if s := b.services.At(now.Service.ID); s != nil && s.runtime != nil {
 				item.Service = s.complete
@@ -283,6 +283,12 @@ func (b *builder) buildRoutes() {
 			Name: p.RouteName, Field: p.Field, Reason: p.Err.Error(),
 		})
 	}
+}
+
+// patternLimited says once for each version of a route that one of its patterns
+// took too long.
+func (e *Engine) patternLimited(r *entity.Route) {
+	e.log.Warn("a pattern of a route took too long and counts as not matching; make it simpler", "route", r.ID, "name", r.Name, "paths", r.Paths)
 }
 
 func rejection(e entity.Entity, name, field, reason string) pipeline.Rejection {

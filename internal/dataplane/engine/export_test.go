@@ -2,6 +2,8 @@
 
 package engine
 
+import "weak"
+
 // Draining reports whether answers end their connection.
 func (e *Engine) Draining() bool { return e.draining.Load() }
 
@@ -24,4 +26,11 @@ func (e *Engine) Streams() (n int) {
 		}
 	})
 	return n
+}
+
+// Watched tells of the configuration that runs now whether anybody still holds
+// it.
+func (e *Engine) Watched() (held func() bool) {
+	s := weak.Make(e.current.Load())
+	return func() bool { return s.Value() != nil }
 }

@@ -3,6 +3,7 @@
 package router
 
 import (
+	"fmt"
 	"regexp"
 	"regexp/syntax"
 	"strings"
@@ -13,8 +14,9 @@ import (
 )
 
 // backtrackingLimit bounds one match of a pattern that needs a backtracking
-// engine. Kong limits its own engine to a few milliseconds as well.
-const backtrackingLimit = 5 * time.Millisecond
+// engine. The engine counts time, not steps: the limit is well above what a
+// match takes that was held up by other work (docs/adr/0006).
+const backtrackingLimit = 25 * time.Millisecond
 
 // regex is a compiled pattern. Most patterns run on Go's linear-time engine;
 // those with look-around, back-references or the like on a backtracking one.
@@ -22,6 +24,11 @@ const backtrackingLimit = 5 * time.Millisecond
 type regex struct {
 	linear *regexp.Regexp
 	back   *regexp2.Regexp
+
+	groups []string // names of the groups of back, by number from 1
+
+	// limited is called when a match took too long; nil for nobody.
+	limited func()
 
 	literal string // every match begins with it
 	exact   bool   // the pattern is the literal and the end of the text
@@ -35,7 +42,7 @@ func compilePath(pattern string) (*regex, error) {
 	tree, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
 		re.literal = backtrackingLiteral(pattern)
-		return re, re.compileBacktracking(pattern, `^(?:`+pattern+`)`, err)
+		return re, re.compileBacktracking(pattern, true, err)
 	}
 	tree = tree.Simplify()
 	if re.literal, re.exact = literalAndEnd(tree); re.exact {
@@ -51,26 +58,45 @@ func compileSearch(pattern string) (*regex, error) {
 	var err error
 	if re.linear, err = regexp.Compile(pattern); err != nil {
 		re.linear = nil
-		return re, re.compileBacktracking(pattern, pattern, err)
+		return re, re.compileBacktracking(pattern, false, err)
 	}
 	return re, nil
 }
 
-// compileBacktracking compiles anchored, which holds pattern. It reports
-// linearErr, the message users know from RE2, when pattern is not valid for
-// either engine.
-func (re *regex) compileBacktracking(pattern, anchored string, linearErr error) error {
+// compileBacktracking compiles a pattern of PCRE that RE2 does not take, which
+// may be anchored at the start. It reports linearErr, the message users know from
+// RE2, when pattern is not valid for either engine.
+func (re *regex) compileBacktracking(pattern string, anchored bool, linearErr error) error {
 	backtrackingClock.Do(func() { regexp2.SetTimeoutCheckPeriod(time.Millisecond) })
-	if _, err := regexp2.Compile(pattern, regexp2.RE2); err != nil { // "a)(b" is valid in a group only
+	c, err := convertPCRE(pattern)
+	if err != nil {
+		return fmt.Errorf("%w; as a pattern of PCRE: %w", linearErr, err)
+	}
+	if _, err := regexp2.Compile(c.pattern, regexp2.RE2); err != nil { // "a)(b" is valid in a group only
 		return linearErr
 	}
-	back, err := regexp2.Compile(anchored, regexp2.RE2)
+	if anchored {
+		c.pattern = `^(?:` + c.pattern + `)`
+	}
+	back, err := regexp2.Compile(c.pattern, regexp2.RE2)
 	if err != nil {
 		return linearErr
 	}
 	back.MatchTimeout = backtrackingLimit
-	re.back = back
+	re.back, re.groups = back, c.names
 	return nil
+}
+
+// find runs the backtracking engine. A match that takes too long is none.
+func (re *regex) find(s string) *regexp2.Match {
+	m, err := re.back.FindStringMatch(s)
+	if err != nil {
+		if re.limited != nil {
+			re.limited()
+		}
+		return nil
+	}
+	return m
 }
 
 // match reports whether s matches. A match that takes too long is none.
@@ -78,8 +104,7 @@ func (re *regex) match(s string) bool {
 	if re.linear != nil {
 		return re.linear.MatchString(s)
 	}
-	ok, err := re.back.MatchString(s)
-	return ok && err == nil
+	return re.find(s) != nil
 }
 
 // matchLen returns the length of the match at the start of s, -1 without one.
@@ -91,8 +116,8 @@ func (re *regex) matchLen(s string) int {
 		}
 		return loc[1]
 	}
-	m, err := re.back.FindStringMatch(s)
-	if err != nil || m == nil {
+	m := re.find(s)
+	if m == nil {
 		return -1
 	}
 	return len(m.String())
@@ -108,18 +133,18 @@ func (re *regex) captures(s string) (groups, names []string) {
 		}
 		return m[1:], re.linear.SubexpNames()[1:]
 	}
-	m, err := re.back.FindStringMatch(s)
-	if err != nil || m == nil || m.GroupCount() < 2 {
+	m := re.find(s)
+	if m == nil || len(re.groups) == 0 {
 		return nil, nil
 	}
-	for _, g := range m.Groups()[1:] {
-		name := g.Name
-		if name != "" && name[0] >= '0' && name[0] <= '9' {
-			name = ""
+	for i := range re.groups {
+		text := ""
+		if g := m.GroupByNumber(i + 1); g != nil {
+			text = g.String()
 		}
-		groups, names = append(groups, g.String()), append(names, name)
+		groups = append(groups, text)
 	}
-	return groups, names
+	return groups, re.groups
 }
 
 // literalAndEnd returns the text that every match of re begins with, and

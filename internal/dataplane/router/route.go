@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
@@ -18,6 +19,10 @@ type Item struct {
 	Route   *entity.Route
 	Service *entity.Service // the service of Route; nil if it has none
 	Data    any             // the caller's own, for example the route's plan
+	// Limited, when set, is told the first time that a pattern of the route took
+	// too long to match, which counts as no match. It may be called by any
+	// goroutine that matches.
+	Limited func(*entity.Route)
 }
 
 // Problem says why a route was left out of a Router.
@@ -145,6 +150,15 @@ func compile(item Item) (*compiled, error) {
 	if err != nil {
 		return nil, err
 	}
+	limited := func() {}
+	if item.Limited != nil {
+		limited = sync.OnceFunc(func() { item.Limited(item.Route) })
+	}
+	for _, h := range base.headers {
+		if h.re != nil {
+			h.re.limited = limited
+		}
+	}
 	if len(item.Route.Paths) == 0 {
 		if base.kinds == 0 {
 			return nil, fieldError{"paths", errors.New("the route has no matcher: set one of hosts, headers, paths, methods or snis")}
@@ -157,6 +171,9 @@ func compile(item Item) (*compiled, error) {
 		one.pathIndex = i
 		if err := one.setPath(path); err != nil {
 			return nil, err
+		}
+		if one.re != nil {
+			one.re.limited = limited
 		}
 		c.candidates = append(c.candidates, &one)
 	}
