@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/listener"
 )
 
 // ListenSpec is one entry of Kong's proxy_listen.
@@ -22,49 +23,21 @@ type ListenSpec struct {
 }
 
 // ParseListen reads Kong's proxy_listen: a comma-separated list of
-// "address:port flag…", or "off" for none.
+// "address:port flag…", or "off" for none. How nginx shares and queues its
+// sockets (reuseport, backlog, so_keepalive) makes no difference here.
 func ParseListen(v string) ([]ListenSpec, error) {
-	v = strings.TrimSpace(v)
-	if v == "" || v == "off" {
-		return nil, nil
+	parsed, err := listener.Parse(listener.HTTP, v)
+	if err != nil {
+		return nil, err
 	}
 	var specs []ListenSpec
-	for entry := range strings.SplitSeq(v, ",") {
-		fields := strings.Fields(entry)
-		if len(fields) == 0 {
-			return nil, fmt.Errorf("proxy_listen %q: empty entry between commas", v)
+	for _, p := range parsed {
+		if p.ProxyProtocol {
+			return nil, fmt.Errorf("proxy_listen %s: proxy_protocol is supported on stream_listen only; use real_ip_header X-Forwarded-For", p.Address)
 		}
-		spec, err := parseListenEntry(fields)
-		if err != nil {
-			return nil, fmt.Errorf("proxy_listen %q: %w", strings.TrimSpace(entry), err)
-		}
-		specs = append(specs, spec)
+		specs = append(specs, ListenSpec{Address: p.Address, TLS: p.TLS, HTTP2: p.HTTP2, Mesh: p.Mesh})
 	}
 	return specs, nil
-}
-
-func parseListenEntry(fields []string) (ListenSpec, error) {
-	address, err := netip.ParseAddrPort(strings.Replace(fields[0], "*", "0.0.0.0", 1))
-	if err != nil {
-		return ListenSpec{}, fmt.Errorf("address must be IP:PORT: %w", err)
-	}
-	spec := ListenSpec{Address: address}
-	for _, flag := range fields[1:] {
-		switch {
-		case flag == "ssl":
-			spec.TLS = true
-		case flag == "mesh":
-			spec.Mesh = true
-		case flag == "http2":
-			spec.HTTP2 = true
-		case flag == "reuseport", flag == "deferred", strings.HasPrefix(flag, "backlog="), strings.HasPrefix(flag, "so_keepalive="):
-			// How nginx shares and queues its sockets, which Go's netpoller needs
-			// no word about; http2 is offered through ALPN where it is built in.
-		default:
-			return ListenSpec{}, fmt.Errorf("flag %q is not supported; use ssl, http2, reuseport, deferred or backlog=N", flag)
-		}
-	}
-	return spec, nil
 }
 
 // listen opens the TCP listener of a spec.

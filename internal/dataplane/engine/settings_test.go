@@ -28,6 +28,7 @@ func TestParseListen(t *testing.T) {
 		{"0.0.0.0", nil, "IP:PORT"},
 		{"0.0.0.0:99999", nil, "IP:PORT"},
 		{"0.0.0.0:1 fast", nil, `"fast"`},
+		{"0.0.0.0:1 proxy_protocol", nil, "proxy_protocol"},
 	}
 	for _, c := range cases {
 		got, err := engine.ParseListen(c.in)
