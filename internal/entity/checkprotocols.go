@@ -31,8 +31,9 @@ func (c *crossChecker) pluginProtocols(set *Set) {
 	}
 }
 
-// shareProtocol reports whether a plugin and a route have a protocol in common,
-// with the defaults of both.
+// shareProtocol reports whether a plugin can run on a route, with the defaults
+// of both: they have a protocol in common, or are both for HTTP, where Kong
+// leaves it to each request's protocol whether the plugin runs.
 func (c *crossChecker) shareProtocol(p *Plugin, r *Route) bool {
 	of := p.Protocols
 	if len(of) == 0 {
@@ -48,5 +49,12 @@ func (c *crossChecker) shareProtocol(p *Plugin, r *Route) bool {
 	if len(protocols) == 0 {
 		protocols = []Protocol{ProtocolHTTP, ProtocolHTTPS}
 	}
+	isHTTP := func(p Protocol) bool { return slices.Contains(httpFamily, p) }
+	if slices.ContainsFunc(of, isHTTP) && slices.ContainsFunc(protocols, isHTTP) {
+		return true
+	}
 	return slices.ContainsFunc(of, func(p Protocol) bool { return slices.Contains(protocols, p) })
 }
+
+// httpFamily are the protocols whose requests go through the HTTP plugins.
+var httpFamily = []Protocol{ProtocolHTTP, ProtocolHTTPS, ProtocolGRPC, ProtocolGRPCS, ProtocolWS, ProtocolWSS}

@@ -38,6 +38,7 @@ services:
 		"{name: guard, route: stream}":                                ofRoute,
 		"{name: guard, service: s}":                                   ofService,
 		"{name: guard, route: http}":                                  "",
+		"{name: any, route: http, protocols: [grpc]}":                 "",
 		"{name: guard, service: empty}":                               "",
 		"{name: guard}":                                               "",
 		"{name: any, route: stream}":                                  "",

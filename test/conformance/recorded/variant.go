@@ -54,6 +54,8 @@ func (v Variant) Applies(c *Case) (why string) {
 			return "a version of HTTP/1"
 		case v.HTTP2 && !strings.HasPrefix(or(s.Target, "/"), "/"):
 			return "a target that is no path"
+		case v.HTTP2 && slices.ContainsFunc(s.Headers, func(f Field) bool { return strings.Trim(f[1], " \t") != f[1] }):
+			return "blanks around a value, which HTTP/2 refuses" // RFC 9113 §8.2.1
 		case v.HTTP2 && slices.ContainsFunc(s.Headers, onlyHTTP1):
 			return "a header of HTTP/1"
 		}
