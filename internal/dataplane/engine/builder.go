@@ -68,7 +68,7 @@ func (e *Engine) change(from *snapshot, d entity.Delta, order map[entity.Key]int
 	b.buildServices()
 	b.buildRoutes()
 	b.buildAsks()
-	b.next.tables = b.tableEdits.done()
+	b.next.tables = b.done()
 	b.next.plans, b.next.people, b.next.asks = b.plans.Done(), b.people.done(), b.asks
 	b.next.forget(b.outdated)
 	b.next.outdated = b.outdatedAll

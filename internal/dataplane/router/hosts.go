@@ -169,10 +169,9 @@ func (x *hostIndex) with(changes map[hostPattern]*change) hostIndex {
 		edit := &edits[h.shape]
 		old := edit.At(h.text)
 		s := old.with(h.port, old.table(h.port).with(ch))
-		switch {
-		case s == nil:
+		if s == nil {
 			edit.Delete(h.text)
-		default:
+		} else {
 			edit.Put(h.text, s)
 		}
 		if h.shape == hostRight && (old == nil) != (s == nil) {
