@@ -58,6 +58,9 @@ func (ex *exchange) proxy() {
 			// The client broke its own request, or stopped sending.
 			ex.refuseBody(result.err)
 			return
+		case ex.cancelled():
+			ex.passCancel()
+			return
 		case stale:
 			// A kept-alive connection had been closed in the meantime: that says
 			// nothing about the peer, and nginx does not count it as a try.

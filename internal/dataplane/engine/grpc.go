@@ -60,6 +60,18 @@ func (ex *exchange) refusedGRPC(plan *pipeline.Plan) bool {
 	return true
 }
 
+// cancelled reports whether the upstream cancelled a gRPC call: that is how a
+// server ends one whose deadline has passed, and for the client to understand.
+func (ex *exchange) cancelled() bool {
+	return ex.isGRPC() && ex.up == &ex.overHTTP2 && ex.overHTTP2.cancelled
+}
+
+// passCancel ends a call that the upstream cancelled before it answered.
+func (ex *exchange) passCancel() {
+	ex.abandon()
+	ex.x.Answer.Status = 502
+}
+
 // answerGRPC answers a gRPC request with an error: without a body, the status
 // and the message in headers.
 func (ex *exchange) answerGRPC(status int, message string, source plugin.Source) {

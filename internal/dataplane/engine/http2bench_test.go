@@ -102,10 +102,10 @@ func timed(b *testing.B, clients []roundTripper, n int) time.Duration {
 	return time.Since(began)
 }
 
-func roundTrippers(b *testing.B, make func() roundTripper) []roundTripper {
+func roundTrippers(b *testing.B, open func() roundTripper) []roundTripper {
 	clients := []roundTripper{}
 	for range benchClients {
-		c := make()
+		c := open()
 		c.roundTrip(b)
 		clients = append(clients, c)
 	}

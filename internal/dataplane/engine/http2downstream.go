@@ -57,10 +57,14 @@ func (d *http2Downstream) serve(s *session.Stream) (clean bool) {
 	} else {
 		ex.run()
 	}
+	code := http2.CodeInternal
+	if ex.cancelled() {
+		code = http2.CodeCancel
+	}
 	ex.end()
 	if ex.broken {
 		// Only a reset tells the client that the answer is incomplete.
-		s.Reset(http2.CodeInternal)
+		s.Reset(code)
 	}
 	s.OnFail(nil)
 	// The stream may have failed just now.

@@ -36,6 +36,7 @@ type http2Upstream struct {
 	again        bool // the connection carried streams before
 	answered     bool // something of the answer came
 	unprocessed  bool // the upstream did not act on the request
+	cancelled    bool // by the upstream
 	ended        bool // the answer was read to its end
 	end          *streamEnd
 	encoder      http2.Encoder
@@ -105,7 +106,7 @@ func (u *http2Upstream) use(ctx context.Context, pool *upstream.Pool, conn *sess
 	if t.scheme == upstream.ProtoGRPCS {
 		u.scheme = "https"
 	}
-	u.answered, u.unprocessed, u.ended = false, false, false
+	u.answered, u.unprocessed, u.cancelled, u.ended = false, false, false, false
 	u.end = newStreamEnd()
 }
 
@@ -149,6 +150,7 @@ func (u *http2Upstream) note(err error) error {
 	case errors.As(err, &reset):
 		u.unprocessed = reset.Unprocessed
 		u.answered = true
+		u.cancelled = reset.ByPeer && reset.Code == http2.CodeCancel
 		if !reset.ByPeer && !u.end.wasAborted() {
 			return errBrokenHTTP2
 		}
@@ -185,7 +187,7 @@ func (u *http2Upstream) ready() bool { return u.stream.Ready() }
 func (u *http2Upstream) readBody() (data []byte, last bool, err error) {
 	data, last, err = u.stream.Read(u.readTimeout)
 	u.ended = last && err == nil
-	return data, last, err
+	return data, last, u.note(err)
 }
 
 // trailers implements upstreamStream.
@@ -226,6 +228,7 @@ func (u *http2Upstream) recycle() {
 		u.stream.Done()
 	}
 	u.stream, u.conn, u.pool, u.ctx, u.end = nil, nil, nil, nil, nil
+	u.cancelled = false
 	if cap(u.block) > keptBytes {
 		u.block = nil
 	}

@@ -14,8 +14,8 @@ type Config struct {
 	Client bool
 	// Limits bound what heads and trailers the peer may send.
 	Limits *http1.Limits
-	// MaxStreams is how many streams a client may have under way on the connection. A stream counts until Done, even if
-	// the client has cancelled it.
+	// MaxStreams is how many streams a client may have under way on the connection. One that the client has cancelled
+	// counts until Done; of those that have ended as many again may not be Done.
 	MaxStreams int
 	// StreamWindow and ConnWindow bound the bytes of bodies that wait to be consumed, of a stream and of the connection. At
 	// least 65535.

@@ -490,6 +490,13 @@ func TestConcurrency(t *testing.T) {
 	p.head(21, true, get()...)
 	p.want("")
 	p.stream(EventRequest)
+	// For the client a stream is over with its answer, whatever its handler still does.
+	p.c.SendHead(streams[1].Stream, respond(t, 204), true)
+	p.head(23, true, get()...)
+	p.want("3:204.")
+	p.stream(EventRequest)
+	p.head(25, true, get()...)
+	p.want("25:REFUSED_STREAM")
 }
 
 func TestRapidReset(t *testing.T) {

@@ -145,7 +145,7 @@ func (r *fuzzRun) check() {
 			r.t.Fatal("a request without a host")
 		}
 	}
-	if int64(held) > c.config.ConnWindow || counted != c.handlers || c.handlers > 8 || c.recvWindow+c.credit+int64(held) != c.config.ConnWindow && r.err == nil {
+	if int64(held) > c.config.ConnWindow || counted != c.handlers || c.handlers > 16 || c.recvWindow+c.credit+int64(held) != c.config.ConnWindow && r.err == nil {
 		r.t.Fatalf("%d bytes held, window %d, credit %d, %d of %d handlers", held, c.recvWindow, c.credit, counted, c.handlers)
 	}
 	if len(c.block.bytes) > c.maxBlock() {

@@ -134,7 +134,7 @@ func (c *Conn) onRequest(id uint32, end bool, fragment []byte) (Event, error) {
 	if c.drain == drainFinal {
 		return Event{}, c.discard(fragment)
 	}
-	if c.handlers >= c.config.MaxStreams {
+	if c.full() {
 		if err := c.discard(fragment); err != nil {
 			return Event{}, err
 		}
@@ -160,6 +160,21 @@ func (c *Conn) onRequest(id uint32, end bool, fragment []byte) (Event, error) {
 	c.handlers++
 	c.streams[id] = s
 	return Event{EventRequest, s}, nil
+}
+
+// full reports whether another stream would be one too many. A stream that has ended on both sides does not count for the
+// client, although its handler may have a last thing to do; a bound holds for these, too.
+func (c *Conn) full() bool {
+	if c.handlers < c.config.MaxStreams {
+		return false
+	}
+	busy := 0
+	for _, s := range c.streams {
+		if s.reset || !s.sendEnded || !s.recvEnded {
+			busy++
+		}
+	}
+	return busy >= c.config.MaxStreams || c.handlers >= 2*c.config.MaxStreams
 }
 
 func (c *Conn) onResponse(s *Stream, end bool, fragment []byte) (Event, error) {
