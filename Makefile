@@ -158,7 +158,7 @@ fuzz: ## Run every fuzz target for FUZZTIME
 bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
-# A run of everything takes 45 minutes on a quiet machine and writes docs/performance.md; with ONLY or PEERS it prints only.
+# A run of everything takes 25 minutes on a quiet machine and writes docs/performance.md; with ONLY or PEERS it prints only.
 BENCHFLAGS ?=
 .PHONY: bench-peers
 bench-peers: $(BIN)/proxy ## Measure the proxy against nginx, HAProxy, Envoy, Traefik and Caddy (ONLY=plain,tls for some sections)
