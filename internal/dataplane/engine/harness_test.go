@@ -276,6 +276,8 @@ func wrap(t testing.TB, c net.Conn) *wire {
 
 func (w *wire) send(text string) *wire {
 	w.t.Helper()
+	// Each exchange has its time, however many there are.
+	_ = w.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(w, text); err != nil {
 		w.t.Fatalf("send: %v", err)
 	}
