@@ -80,7 +80,7 @@ func hear(t testing.TB, c net.Conn) string {
 
 func TestUDP(t *testing.T) {
 	r := start(t, nil, "udp")
-	r.config(route("udp", udpUpstream(t, shout), "read_timeout: 200, "))
+	r.config(route("udp", udpUpstream(t, shout), "read_timeout: 1500, "))
 	one, two := r.dialUDP(0, "udp", "127.0.0.1"), r.dialUDP(0, "udp", "127.0.0.1")
 	for i := range 5 {
 		for name, c := range map[string]*net.UDPConn{"one": one, "two": two} {
@@ -112,7 +112,7 @@ func TestUDP(t *testing.T) {
 	if s == nil || s.EndStatus != 200 || s.FromClient != 25 || s.ToUpstream != 25 || s.FromUpstream != 25 || s.ToClient != 25 || s.UsedProtocol != "udp" {
 		t.Fatalf("sessions %+v", s)
 	}
-	if m := s.Times; m.End.Sub(m.Start) < 200*time.Millisecond {
+	if m := s.Times; m.End.Sub(m.Start) < 1500*time.Millisecond {
 		t.Errorf("ended after %s", m.End.Sub(m.Start))
 	}
 	if got := ask(t, two, "again"); got != "AGAIN" {
