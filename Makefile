@@ -165,6 +165,11 @@ bench-peers: $(BIN)/proxy ## Measure the proxy against nginx, HAProxy, Envoy, Tr
 	cd test/bench && $(GOBUILD) -o $(BIN)/bench .
 	$(BIN)/bench -proxy $(BIN)/proxy -only '$(ONLY)' -peers '$(PEERS)' $(BENCHFLAGS) $(if $(ONLY)$(PEERS)$(BENCHFLAGS),,-output docs/performance.md)
 
+MINUTES ?= 30
+.PHONY: soak
+soak: $(BIN)/proxy ## Mixed traffic for MINUTES; fails when answers are wrong or memory grows
+	go run ./test/soak -proxy $(BIN)/proxy -minutes $(MINUTES)
+
 # Tools, each from a module of its own.
 $(BIN)/controller-gen: hack/tools/controller-gen/go.mod
 	go -C hack/tools/controller-gen build -trimpath -o $@ sigs.k8s.io/controller-tools/cmd/controller-gen

@@ -11,7 +11,9 @@ import (
 // The path as the client wrote it is told to the upstream, whatever the paths
 // of earlier requests on the connection were.
 func TestForwardedPathIsTheClients(t *testing.T) {
-	up := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Header.Get("X-Forwarded-Path")) })
+	up := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Header.Get("X-Forwarded-Path"))
+	})
 	r := startRig(t, service(up.URL, ""), rigOptions{})
 	w := dialRig(t, r.plain)
 	// Normal, but not to be written as it is; then one whose normal form is shorter.
