@@ -23,6 +23,7 @@ const (
 var (
 	errAnswerTooLarge = errors.New("engine: the upstream's answer is larger than a plugin can take")
 	errAnswerLength   = errors.New("engine: a body filter made the answer shorter than its Content-Length")
+	errBodyFilter     = errors.New("engine: a body filter failed")
 )
 
 // passAnswer sends the upstream's answer to the client.
@@ -62,7 +63,11 @@ func (ex *exchange) streamPiece(data []byte, last, more bool) error {
 	}
 	if ex.filtering {
 		filtered, fault := x.FilterBody(data, last)
-		ex.engine.fault(fault, x)
+		if fault != nil {
+			// What is missing from it must not look complete.
+			ex.engine.fault(fault, x)
+			return errBodyFilter
+		}
 		data = filtered
 	}
 	return ex.sendBody(data, last, more)
@@ -104,10 +109,14 @@ func (ex *exchange) passWhole(limit int64) {
 	body := x.Answer.Body
 	if ex.filtering {
 		filtered, fault := x.FilterBody(body, true)
-		ex.engine.fault(fault, x)
+		if fault != nil {
+			ex.engine.fault(fault, x)
+			ex.answerError(500, errorpage.Message(500))
+			return
+		}
 		body = filtered
 	}
-	if ex.resp.Framing == http1.BodyLength || ex.resp.Framing != http1.BodyNone && (x.Buffered() || ex.req.Minor == 0) {
+	if ex.resp.Framing == http1.BodyLength || ex.owesBody() || ex.resp.Framing != http1.BodyNone && (x.Buffered() || ex.req.Minor == 0) {
 		ex.resp.Framing, ex.resp.ContentLength = http1.BodyLength, int64(len(body))
 		if ex.resp.Header.HasID(http1.HeaderContentLength) {
 			ex.resp.Header.SetID(http1.HeaderContentLength, ex.decimal(int64(len(body))))
@@ -163,6 +172,13 @@ func (ex *exchange) startAnswer() {
 	ex.sendHead(head)
 }
 
+// owesBody reports whether the client waits for a body although the upstream's
+// answer could have none: because of its status, which a filter changed, or of
+// the method that a plugin asked with.
+func (ex *exchange) owesBody() bool {
+	return ex.resp.Framing == http1.BodyNone && ex.req.MethodID != http1.MethodHead && mayHaveBody(ex.x.Answer.Status)
+}
+
 // frameAnswer decides how the end of the answer is found.
 func (ex *exchange) frameAnswer(head *http1.ResponseHead) {
 	head.Framing, head.ContentLength = ex.resp.Framing, ex.resp.ContentLength
@@ -181,9 +197,13 @@ func (ex *exchange) frameAnswer(head *http1.ResponseHead) {
 		if head.Status == 304 && ex.resp.Status == 304 {
 			head.ContentLength = announced
 		}
-	case head.Framing == http1.BodyNone && resized:
-		head.ContentLength = -1
+	case ex.req.MethodID == http1.MethodHead:
+		head.Framing = http1.BodyNone
+		if resized {
+			head.ContentLength = -1
+		}
 	case head.Framing == http1.BodyNone:
+		head.Framing, head.ContentLength = http1.BodyLength, 0
 	case head.Framing == http1.BodyLength && !resized:
 	default:
 		head.Framing = http1.BodyChunked
