@@ -56,7 +56,10 @@ type Event struct {
 type Conn struct {
 	config *Config
 	out    []byte
-	failed *ConnError
+	// carried is how much of out is of requests and answers, and given how many streams were Done
+	// behind it, since TakeOutput.
+	carried, given int
+	failed         *ConnError
 
 	streams map[uint32]*Stream
 	spare   *Stream // streams to use again, linked by next
@@ -136,7 +139,7 @@ func (c *Conn) Output() int { return len(c.out) }
 // TakeOutput returns what is to be sent. spare becomes the memory for what follows.
 func (c *Conn) TakeOutput(spare []byte) []byte {
 	out := c.out
-	c.out = spare[:0]
+	c.out, c.carried, c.given = spare[:0], 0, 0
 	return out
 }
 
@@ -183,6 +186,26 @@ func (c *Conn) spend(n int) error {
 	return nil
 }
 
+// What waits for a peer that does not read is bounded: who reads never gets there, since a client knows of free streams by
+// reading only.
+const (
+	// controlBacklog bounds the bytes of what answers the peer's frames: acknowledgements, resets, windows.
+	controlBacklog = 64 << 10
+	// givenBacklog bounds the streams of a client that are over with the answers unsent, beyond two rounds of those that it
+	// may have at once: as many as its budget lets it reset.
+	givenBacklog = budgetFull / costReset
+	// openBacklog is how much may wait when a client opens a stream.
+	openBacklog = 1 << 20
+)
+
+// heedOutput ends the connection of a peer that makes us speak and does not listen.
+func (c *Conn) heedOutput() error {
+	if len(c.out)-c.carried > controlBacklog || !c.config.Client && c.given > 2*c.config.MaxStreams+givenBacklog {
+		return c.fail(CodeEnhanceYourCalm, "too much waits to be read")
+	}
+	return nil
+}
+
 // drainPing is what the PING between the two GOAWAYs carries.
 var drainPing = []byte("draining")
 
@@ -221,6 +244,9 @@ func (c *Conn) Done(s *Stream) {
 		default:
 			c.budget.gain(gainRequest)
 		}
+	}
+	if len(c.out) > 0 {
+		c.given++
 	}
 	c.ring.remove(s)
 	c.consumed(nil, int64(len(s.body)+s.held))

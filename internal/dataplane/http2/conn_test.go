@@ -533,6 +533,94 @@ func TestRapidReset(t *testing.T) {
 	}
 }
 
+// TestUnread: a peer that makes us speak and reads nothing is left, whatever it pays its budget with, before much waits for it.
+func TestUnread(t *testing.T) {
+	server := func() *peer { return newPeer(t, serverConfig()) }
+	for name, c := range map[string]struct {
+		peer  func() *peer
+		again func(p *peer, n int)
+	}{
+		"PINGs among data": {server, func(p *peer, n int) {
+			if n == 0 {
+				p.head(1, false, get()...)
+			}
+			p.data(1, false, strings.Repeat("x", usefulData))
+			p.c.Take(p.c.streams[1], nil)
+			p.c.Consumed(p.c.streams[1])
+			_ = p.w.WritePing(false, [8]byte{})
+			p.push()
+		}},
+		"an upstream's PINGs among data": {func() *peer {
+			p := barePeer(t, clientConfig())
+			p.settings()
+			return p
+		}, func(p *peer, n int) {
+			if n == 0 {
+				p.c.Open(http1.MethodGet, nil, true)
+				p.head(1, false, ":status", "200")
+			}
+			p.data(1, false, strings.Repeat("x", usefulData))
+			p.c.Take(p.c.streams[1], nil)
+			p.c.Consumed(p.c.streams[1])
+			_ = p.w.WritePing(false, [8]byte{})
+			p.push()
+		}},
+		"requests": {server, func(p *peer, n int) {
+			p.head(uint32(2*n+1), true, get()...)
+			if p.err == nil {
+				s := p.stream(EventRequest)
+				p.c.SendHead(s, respond(t, 200), true)
+				p.c.Done(s)
+			}
+		}},
+		"requests whose bodies nobody reads": {server, func(p *peer, n int) {
+			p.head(uint32(2*n+1), false, get()...)
+			if p.err == nil {
+				s := p.stream(EventRequest)
+				p.c.SendHead(s, respond(t, 200), true)
+				p.c.Done(s)
+			}
+		}},
+	} {
+		p := c.peer()
+		for n := 0; n < 20_000 && p.err == nil; n++ {
+			c.again(p, n)
+		}
+		var failed *ConnError
+		if !errors.As(p.err, &failed) || failed.Code != CodeEnhanceYourCalm {
+			t.Errorf("%s: %v", name, p.err)
+		}
+		if n := p.c.Output(); n > controlBacklog+1<<10 {
+			t.Errorf("%s: %d bytes wait", name, n)
+		}
+	}
+	// Who reads may go on.
+	p := server()
+	for n := range 5000 {
+		p.head(uint32(2*n+1), true, get()...)
+		s := p.stream(EventRequest)
+		p.c.SendHead(s, respond(t, 200), true)
+		p.c.Done(s)
+		p.drop()
+	}
+	if p.err != nil {
+		t.Errorf("a client that reads: %v", p.err)
+	}
+	// No further request waits for a server that does not take those before.
+	p = barePeer(t, clientConfig())
+	p.settings()
+	for n := 0; p.c.Usable() && n < 100; n++ {
+		p.c.Open(http1.MethodGet, make([]byte, 64<<10), true)
+	}
+	if n := p.c.Output(); n < openBacklog || n > openBacklog+128<<10 {
+		t.Errorf("%d bytes of requests wait", n)
+	}
+	p.c.TakeOutput(nil)
+	if !p.c.Usable() {
+		t.Error("the connection takes no requests although nothing waits")
+	}
+}
+
 func TestReceiveWindow(t *testing.T) {
 	p := newPeer(t, serverConfig())
 	p.head(1, false, get()...)

@@ -32,6 +32,9 @@ func (c *Conn) Receive(in []byte) (n int, ev Event, err error) {
 	if err := c.admit(&f); err != nil {
 		return 0, Event{}, err
 	}
+	if err := c.heedOutput(); err != nil {
+		return 0, Event{}, err
+	}
 	n = frameHeader + length
 	if len(in) < n {
 		return 0, Event{}, nil

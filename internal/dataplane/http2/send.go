@@ -4,8 +4,10 @@ package http2
 
 import "github.com/kong/kong-istio-gateway/internal/dataplane/http1"
 
-// Usable reports whether a client can open another stream now.
-func (c *Conn) Usable() bool { return c.Lasting() && len(c.streams) < c.Capacity() }
+// Usable reports whether a client can open another stream now: the server takes it, and takes what it was sent before.
+func (c *Conn) Usable() bool {
+	return c.Lasting() && len(c.streams) < c.Capacity() && len(c.out) <= openBacklog
+}
 
 // Lasting reports whether a client can open further streams, now or when others are Done.
 func (c *Conn) Lasting() bool { return c.failed == nil && !c.peerGone && c.nextID < maxID-1 }
@@ -29,6 +31,7 @@ func (c *Conn) SendHead(s *Stream, header []byte, end bool) {
 	if s.reset || s.sendEnded || c.failed != nil {
 		return
 	}
+	before := len(c.out)
 	var update []byte
 	if c.peer.shrunk {
 		// Our table is empty, and stays so.
@@ -54,6 +57,7 @@ func (c *Conn) SendHead(s *Stream, header []byte, end bool) {
 		c.out = append(appendHeader(c.out, n, frameContinuation, flags, s.ID), header[:n]...)
 		header = header[n:]
 	}
+	c.carried += len(c.out) - before
 }
 
 // tableUpdate sets the size of our dynamic table to 0.
@@ -121,6 +125,7 @@ func (c *Conn) sendData(s *Stream) {
 		flags, s.sendEnded, s.queueEnd = flagEndStream, true, false
 	}
 	c.out = append(appendHeader(c.out, n, frameData, flags, s.ID), s.queue[:n]...)
+	c.carried += frameHeader + n
 	s.sendWindow -= int64(n)
 	c.sendWindow -= int64(n)
 	if s.queue = s.queue[n:]; len(s.queue) == 0 {

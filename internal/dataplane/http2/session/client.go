@@ -32,6 +32,9 @@ func (x *Session) Free() (n int, lasting bool) {
 	if x.broken != nil || x.retired || !x.conn.Lasting() {
 		return 0, false
 	}
+	if !x.conn.Usable() {
+		return 0, true
+	}
 	return x.conn.Capacity() - x.conn.Streams(), true
 }
 

@@ -361,7 +361,9 @@ func (x *Session) discard() {
 	if len(x.buf) == 0 {
 		x.grow()
 	}
-	for end := time.Now().Add(endWait); time.Now().Before(end); {
+	end := time.Now().Add(endWait)
+	_ = x.nc.SetReadDeadline(end)
+	for time.Now().Before(end) {
 		if _, err := x.nc.Read(x.buf); err != nil {
 			return
 		}

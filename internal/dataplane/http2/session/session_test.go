@@ -14,8 +14,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	xhttp2 "golang.org/x/net/http2"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http2"
@@ -305,6 +308,52 @@ func TestFailures(t *testing.T) {
 		t.Error("answered by a closed server")
 	}
 	st.Done()
+}
+
+// TestUnread: a client that sends and reads nothing loses its connection, whose output stays small.
+func TestUnread(t *testing.T) {
+	s := serve(t, func(s *session.Stream) {
+		for {
+			if _, last, err := s.Read(patience); err != nil || last {
+				return
+			}
+		}
+	}, nil)
+	nc, err := net.Dial("tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = nc.Close() }()
+	_ = nc.(*net.TCPConn).SetReadBuffer(4096)
+	var b bytes.Buffer
+	f := xhttp2.NewFramer(&b, nil)
+	b.WriteString(xhttp2.ClientPreface)
+	_ = f.WriteSettings()
+	// POST http://a/
+	_ = f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte("\x83\x86\x84\x41\x01a"), EndHeaders: true})
+	_, _ = nc.Write(b.Bytes())
+	b.Reset()
+	for range 1000 {
+		_ = f.WriteData(1, false, make([]byte, 16))
+		_ = f.WritePing(false, [8]byte{})
+	}
+	_ = nc.SetWriteDeadline(time.Now().Add(patience))
+	for sent := 0; ; {
+		n, err := nc.Write(b.Bytes())
+		sent += n
+		if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+			break
+		}
+		if err != nil || sent > 1<<30 {
+			t.Fatalf("%v after %d bytes", err, sent)
+		}
+	}
+	var calm *http2.ConnError
+	s.each(func(x *session.Session) {
+		if !errors.As(x.Err(), &calm) || calm.Code != http2.CodeEnhanceYourCalm {
+			t.Error(x.Err())
+		}
+	})
 }
 
 // TestDrain lets streams finish, takes those that are under way and then hangs up.
