@@ -132,8 +132,7 @@ func (c *conn) finish() {
 	if v := recover(); v != nil {
 		c.engine.log.Error("connection failed", "peer", c.peer, "error", fmt.Sprint(v), "stack", string(debug.Stack()))
 		if c.work != nil {
-			// Nobody knows what of it is still in use.
-			c.ex.uploading.stop()
+			c.ex.crash()
 			c.work = nil
 		}
 	}

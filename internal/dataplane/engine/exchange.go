@@ -12,6 +12,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/errorpage"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/http2"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/router"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
@@ -387,6 +388,17 @@ func (ex *exchange) end() {
 		ex.snapshot = nil
 	} else {
 		ex.letInstances()
+	}
+}
+
+// crash gives back, after an own mistake, what others would miss. The rest is
+// left to the garbage collector: nobody knows what of it is still in use.
+func (ex *exchange) crash() {
+	ex.uploading.stop()
+	ex.unreserve()
+	if up, ok := ex.up.(*http2Upstream); ok && up.stream != nil {
+		up.stream.Reset(http2.CodeInternal)
+		up.stream.Done()
 	}
 }
 

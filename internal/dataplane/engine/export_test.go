@@ -28,6 +28,9 @@ func (e *Engine) Streams() (n int) {
 	return n
 }
 
+// Buffering returns how many bytes of request bodies are reserved.
+func (e *Engine) Buffering() int64 { return e.buffering.used.Load() }
+
 // Watched tells of the configuration that runs now whether anybody still holds
 // it.
 func (e *Engine) Watched() (held func() bool) {

@@ -37,7 +37,7 @@ func (d *http2Downstream) serve(s *session.Stream) (clean bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			d.engine.log.Error("connection failed", "peer", d.conn.conn.peer, "error", fmt.Sprint(v), "stack", string(debug.Stack()))
-			ex.uploading.stop()
+			ex.crash()
 			s.OnFail(nil)
 			d.drop()
 			s.Reset(http2.CodeInternal)

@@ -366,16 +366,22 @@ func (s *udpSession) finish() {
 	}
 	s.x.Times.End = time.Now()
 	server.stats.end(UDP, s.x.EndStatus, s.x.FromClient, s.x.ToClient)
+	if s.plan != nil {
+		// Before the session is gone: a drain that no longer sees it waits for
+		// its log.
+		server.serving.Add(1)
+	}
 	s.listener.sessions.remove(s)
 	s.life.End()
 	if s.plan == nil {
 		return
 	}
 	// Not here: the caller may be the poller, whom no plugin is to hold up.
-	server.serving.Go(func() {
+	go func() {
+		defer server.serving.Done()
 		server.fault(s.x.Log(s.plan.StreamPlan), s.x)
 		s.plan.release(server)
-	})
+	}()
 }
 
 // balancerDone tells the balancer how the session ended.
