@@ -29,6 +29,7 @@ func TestCrash(t *testing.T) {
 		return nil
 	}}
 	r := startRig(t, service(up.URL, ""), rigOptions{dialer: dialer})
+	r.crashes = true
 	body := strings.Repeat("x", 100<<10)
 	post := "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 102400\r\n\r\n" + body
 	w := dialRig(t, r.plain).send(post)
