@@ -280,22 +280,55 @@ func TestGRPCLeaving(t *testing.T) {
 			t.Errorf("cancelled: %v", err)
 		}
 		until(t, "the server to know", func() bool { return c.hanging.Load() == 0 })
-		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
-		if _, err := client.UnaryCall(ctx, &testpb.SimpleRequest{FillUsername: true}); status.Code(err) != codes.DeadlineExceeded {
-			t.Errorf("deadline: %v", err)
+		// The client gives up first, then the server.
+		late := &deadline{Context: grpcContext(t), at: time.Now().Add(time.Hour), passed: make(chan struct{})}
+		go func() {
+			_, err := client.UnaryCall(late, &testpb.SimpleRequest{FillUsername: true})
+			failed <- err
+		}()
+		until(t, "the next call to arrive", func() bool { return c.hanging.Load() == 1 })
+		close(late.passed)
+		if err := <-failed; status.Code(err) != codes.DeadlineExceeded {
+			t.Errorf("the client's deadline: %v", err)
+		}
+		until(t, "the server to know of the deadline", func() bool { return c.hanging.Load() == 0 })
+		soon := &deadline{Context: grpcContext(t), at: time.Now().Add(50 * time.Millisecond)}
+		if _, err := client.UnaryCall(soon, &testpb.SimpleRequest{FillUsername: true}); status.Code(err) != codes.DeadlineExceeded {
+			t.Errorf("the server's deadline: %v", err)
 		}
 		until(t, "the server to give up", func() bool { return c.hanging.Load() == 0 })
 		// The connections are as good as before.
 		if _, err := client.UnaryCall(grpcContext(t), &testpb.SimpleRequest{Payload: payload(1)}); err != nil {
 			t.Error(err)
 		}
-		// The server may know of the deadline before the client does, and answer.
 		until(t, "the access log", func() bool {
 			log := r.access.String()
-			return strings.Contains(log, " 499 ") && strings.Count(log, "\n") == 3
+			return strings.Count(log, " 499 ") == 2 && strings.Count(log, "\n") == 4
 		})
 	})
+}
+
+// deadline is a context whose deadline its server learns, and which passes here when passed is closed.
+type deadline struct {
+	context.Context //nolint:containedctx // it is one
+	at              time.Time
+	passed          chan struct{}
+}
+
+// Deadline implements context.Context.
+func (d *deadline) Deadline() (time.Time, bool) { return d.at, true }
+
+// Done implements context.Context.
+func (d *deadline) Done() <-chan struct{} { return d.passed }
+
+// Err implements context.Context.
+func (d *deadline) Err() error {
+	select {
+	case <-d.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
 }
 
 // TestGRPCAtOnce has many calls share connections.
@@ -414,6 +447,42 @@ func TestGRPCRetries(t *testing.T) {
 		if want := map[string]int{"GOAWAY": 2, "REFUSED_STREAM": 1}[refusal]; up.connections() != want {
 			t.Errorf("%s: %d connections, want %d", refusal, up.connections(), want)
 		}
+	}
+}
+
+// TestGRPCDark: a server that is gone without a word costs one connection's calls their timeout, not those that follow.
+func TestGRPCDark(t *testing.T) {
+	up := script(t, func(n int, nc net.Conn, in *bufio.Reader) {
+		preface := make([]byte, len(xhttp2.ClientPreface))
+		if _, err := io.ReadFull(in, preface); err != nil {
+			return
+		}
+		f := xhttp2.NewFramer(nc, in)
+		_ = f.WriteSettings()
+		for {
+			frame, err := f.ReadFrame()
+			if err != nil {
+				return
+			}
+			if h, ok := frame.(*xhttp2.HeadersFrame); ok && n > 1 {
+				_ = f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: h.StreamID, BlockFragment: []byte{0x88}, EndHeaders: true, EndStream: true})
+			}
+		}
+	})
+	config := strings.Replace(grpcConfig("grpc", up.Addr().String(), ""), "retries: 3", "retries: 0, read_timeout: 300", 1)
+	r := startRig(t, config, rigOptions{})
+	raw := h2Dial(t, r.plain)
+	for _, want := range []string{"504 4 The upstream server is timing out", "200  "} {
+		id, err := raw.open(true, ":method", "POST", ":scheme", "http", ":path", "/x", ":authority", "a", "content-type", "application/grpc")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := raw.grpcOutcome(id); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if up.connections() != 2 {
+		t.Errorf("%d connections", up.connections())
 	}
 }
 

@@ -63,6 +63,20 @@ func (x *Session) Retire() {
 	}
 }
 
+// doubt retires a client's connection when a stream waited for so long in vain, and nothing at all came for half of it: the server may be
+// gone without a word, and the next stream would wait for it as long. A server that is only slow loses a connection, as it
+// would with HTTP/1.
+func (x *Session) doubt(waited time.Duration) {
+	if !x.options.Config.Client {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if time.Since(x.heard) >= waited/2 {
+		x.retired = true
+	}
+}
+
 // Streams returns how many streams are under way.
 func (x *Session) Streams() int {
 	x.mu.Lock()

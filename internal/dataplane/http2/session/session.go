@@ -97,6 +97,7 @@ type Session struct {
 	ending  bool  // everything was said
 	spare   []byte
 	idle    time.Time // since when there are no streams
+	heard   time.Time // when anything came last
 	opened  int
 	sent    func(*http2.Stream)
 	writeBy time.Time
@@ -104,6 +105,7 @@ type Session struct {
 
 	buf         []byte
 	read, write int // buf[read:write] was received and not taken
+	fresh       bool
 
 	serving sync.WaitGroup
 	streams atomic.Int32
@@ -111,7 +113,8 @@ type Session struct {
 
 // New returns a session on a connection of which first was already read. Run runs it.
 func New(nc net.Conn, first []byte, options *Options, owner any) *Session {
-	x := &Session{options: options, owner: owner, nc: nc, conn: http2.NewConn(options.Config), idle: time.Now()}
+	now := time.Now()
+	x := &Session{options: options, owner: owner, nc: nc, conn: http2.NewConn(options.Config), idle: now, heard: now}
 	x.sent = func(state *http2.Stream) {
 		if s := state.Owner.(*Stream); s.blocked {
 			s.writable.wake()
@@ -161,6 +164,7 @@ func (x *Session) fill() error {
 	n, err := x.nc.Read(x.buf[x.write:])
 	x.write += n
 	if n > 0 {
+		x.fresh = true
 		return nil
 	}
 	return err
@@ -186,6 +190,9 @@ func (x *Session) receive(now time.Time) error {
 	x.mu.Lock()
 	started := x.conn.Started()
 	x.conn.Advance(now)
+	if x.fresh {
+		x.heard, x.fresh = now, false
+	}
 	var err error
 	for err == nil && x.read < x.write {
 		n, ev, failed := x.conn.Receive(x.buf[x.read:x.write])

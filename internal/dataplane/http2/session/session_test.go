@@ -299,7 +299,8 @@ func TestFailures(t *testing.T) {
 	}
 	st.Done()
 	<-out
-	// The server is closed under its clients.
+	// The server is closed under its clients. That connection was silent for too long.
+	x = dial(t, s.address)
 	st = open(t, x, "POST", "/", false)
 	<-started
 	s.each((*session.Session).Close)
@@ -354,6 +355,60 @@ func TestUnread(t *testing.T) {
 			t.Error(x.Err())
 		}
 	})
+}
+
+// TestSilence: a connection on which nothing comes while a stream waits gets no further ones; one with others that are answered
+// does.
+func TestSilence(t *testing.T) {
+	release := make(chan struct{})
+	s := serve(t, func(s *session.Stream) {
+		if r, _ := s.Request(); string(r.Path) == "/hold" {
+			<-release
+		}
+		echo(s)
+	}, nil)
+	defer close(release)
+	for name, wait := range map[string]func(*session.Stream) error{
+		"head": func(s *session.Stream) error { _, err := status(s, 50*time.Millisecond); return err },
+		"body": func(s *session.Stream) error { _, _, err := s.Read(50 * time.Millisecond); return err },
+		// The window ends.
+		"request": func(s *session.Stream) error { return s.Write(make([]byte, 1<<20), true, 50*time.Millisecond) },
+	} {
+		x := dial(t, s.address)
+		st := open(t, x, "POST", "/hold", false)
+		if err := wait(st); !errors.Is(err, session.ErrTimeout) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, lasting := x.Free(); lasting {
+			t.Errorf("%s: a silent connection takes streams", name)
+		}
+		if x.Err() != nil {
+			t.Errorf("%s: %v", name, x.Err())
+		}
+		st.Done()
+		if x.Err() == nil {
+			t.Errorf("%s: the connection is kept for nobody", name)
+		}
+	}
+	x := dial(t, s.address)
+	st := open(t, x, "POST", "/hold", false)
+	timedOut := make(chan error, 1)
+	go func() { _, err := status(st, time.Second); timedOut <- err }()
+	for err := error(nil); err == nil; {
+		other := open(t, x, "GET", "/", true)
+		if _, err := status(other, patience); err != nil {
+			t.Fatal(err)
+		}
+		other.Done()
+		select {
+		case err = <-timedOut:
+		default:
+		}
+	}
+	if _, lasting := x.Free(); !lasting {
+		t.Error("a connection that others are answered on takes no streams")
+	}
+	st.Done()
 }
 
 // TestDrain lets streams finish, takes those that are under way and then hangs up.

@@ -170,6 +170,7 @@ func (s *Stream) Read(timeout time.Duration) (data []byte, last bool, err error)
 			x.flush()
 		}
 		if !s.readable.wait(timeout) {
+			x.doubt(timeout)
 			return nil, false, ErrTimeout
 		}
 		x.mu.Lock()
@@ -221,6 +222,7 @@ func (s *Stream) NextHead(head *http1.Response, timeout time.Duration) error {
 			return err
 		}
 		if !s.readable.wait(timeout) {
+			x.doubt(timeout)
 			return ErrTimeout
 		}
 	}
@@ -354,6 +356,7 @@ func (s *Stream) awaitSent(timeout time.Duration) error {
 		x.conn.Unqueue(s.state)
 		s.blocked = false
 		x.mu.Unlock()
+		x.doubt(timeout)
 		return ErrTimeout
 	}
 }
