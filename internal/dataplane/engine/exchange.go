@@ -63,6 +63,7 @@ type exchange struct {
 	sentFraming  http1.Framing
 	sentLeft     int64 // bytes still due in an answer with a length
 	filtering    bool  // body filters run
+	refusals     int   // how often an upstream did not take the request
 	tried        bool  // the upstream phase was reached
 	broken       bool  // the answer could not be completed
 	ownDate      bool  // the answer's Date is ours
@@ -124,6 +125,7 @@ func (ex *exchange) begin(now time.Time, headSize int64) {
 	ex.match, ex.route, ex.service = router.Result{}, nil, nil
 	ex.readDone, ex.tried, ex.broken, ex.filtering, ex.ownDate = true, false, false, false, false
 	ex.uploading = nil
+	ex.refusals = 0
 	clear(ex.asked)
 	ex.asked, ex.hash, ex.hashed, ex.hashCookie = ex.asked[:0], "", false, nil
 	ex.stash, ex.whole = ex.stash[:0], ex.whole[:0]
@@ -275,40 +277,6 @@ func (ex *exchange) captures() []plugin.Capture {
 		out = append(out, plugin.Capture{Name: name, Value: g})
 	}
 	return out
-}
-
-// refusedProtocol answers requests whose protocol the route does not take.
-func (ex *exchange) refusedProtocol(plan *pipeline.Plan) bool {
-	x := ex.x
-	if ex.route.GRPC() {
-		return ex.refusedGRPC(plan)
-	}
-	if !ex.route.HTTPSRequired() || x.ClientFacts.ForwardedScheme == "https" {
-		return false
-	}
-	x.Collect(plan)
-	status := ex.route.HTTPSRedirectStatus
-	if status == 426 {
-		ex.local.Add("Upgrade", http1.View("TLS/1.2, HTTP/1.1"))
-		ex.answerError(426, "Please use HTTPS protocol")
-		return true
-	}
-	location := ex.arena.Join(http1.View("https://"), http1.View(x.ClientFacts.ForwardedHost), requestURI(&ex.req))
-	ex.local.AddID(http1.HeaderLocation, location)
-	ex.answer(status, nil, plugin.SourceError)
-	return true
-}
-
-// requestURI returns path and query as the client sent them.
-func requestURI(r *http1.Request) []byte {
-	if r.Form != http1.FormAbsolute {
-		return r.Target
-	}
-	uri := append([]byte(nil), r.Path...)
-	if r.HasQuery {
-		uri = append(append(uri, '?'), r.Query...)
-	}
-	return uri
 }
 
 // refuse answers a request that could not be parsed.

@@ -220,6 +220,12 @@ func (ex *exchange) failedTry(err error, reused bool) attempt {
 	}
 	result.stale = reused && !result.timeout && !ex.up.received()
 	result.retry = ex.replayable() || ex.refusedUnseen()
+	if ex.refusedUnseen() && ex.refusals < openTries {
+		// The peer is well and said that it did nothing: it ends its connection,
+		// or has too many streams (RFC 9113 §8.7).
+		ex.refusals++
+		result.stale = true
+	}
 	return result
 }
 
