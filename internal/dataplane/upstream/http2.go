@@ -47,9 +47,14 @@ var clientConfig = http2.Config{Client: true, Limits: &answerLimits, StreamWindo
 type shared struct {
 	mu    sync.Mutex
 	conns []*sharedConn
-	// dialing is closed when the connection that is being opened is there, or is
-	// not to be had.
-	dialing chan struct{}
+	// dialing is the connection that is being opened.
+	dialing *dialing
+}
+
+// dialing is a connection that is being opened for all who wait for one.
+type dialing struct {
+	done chan struct{}
+	err  error // set before done is closed
 }
 
 // sharedConn is a connection that carries many streams.
@@ -63,50 +68,54 @@ type sharedConn struct {
 
 // Session returns a connection that takes another stream, opening one if it must,
 // and whether it carried any before. Connections are shared: a stream that finds the
-// place taken asks again. Errors are those of Open, which timeout bounds.
+// place taken asks again. Errors are those of Open; those who wait for the same
+// connection get the same. timeout bounds all of it.
 func (p *Pool) Session(ctx context.Context, timeout time.Duration) (s *session.Session, reused bool, err error) {
 	if !p.used.Load() {
 		p.used.Store(true)
 	}
+	if s, reused, _ = p.take(ctx, 0); s != nil {
+		return s, reused, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	for {
-		p.shared.mu.Lock()
-		if c := p.pick(); c != nil {
-			reused = c.opened > 0
-			c.opened++
-			if p.limits.Requests > 0 && c.opened >= p.limits.Requests || p.forgotten.Load() {
-				// This is its last one.
-				p.drop(c)
-				c.RetireAfterNext()
-			}
-			p.shared.mu.Unlock()
-			return c.Session, reused, nil
+		s, reused, opening := p.take(ctx, timeout)
+		if s != nil {
+			return s, reused, nil
 		}
-		wait := p.shared.dialing
-		if wait == nil {
-			p.shared.dialing = make(chan struct{})
-			p.shared.mu.Unlock()
-			if err := p.dial(ctx, timeout); err != nil {
-				return nil, false, err
+		select {
+		case <-opening.done:
+			if opening.err != nil {
+				return nil, false, opening.err
 			}
-			continue
-		}
-		p.shared.mu.Unlock()
-		if err := await(ctx, wait, timeout); err != nil {
-			return nil, false, err
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
 		}
 	}
 }
 
-// await waits for another one's dial.
-func await(ctx context.Context, done chan struct{}, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// take returns a connection with room, or the one that is being opened. With a
+// timeout it has one opened if there is neither.
+func (p *Pool) take(ctx context.Context, timeout time.Duration) (s *session.Session, reused bool, opening *dialing) {
+	p.shared.mu.Lock()
+	defer p.shared.mu.Unlock()
+	if c := p.pick(); c != nil {
+		reused = c.opened > 0
+		c.opened++
+		if p.limits.Requests > 0 && c.opened >= p.limits.Requests || p.forgotten.Load() {
+			// This is its last one.
+			p.drop(c)
+			c.RetireAfterNext()
+		}
+		return c.Session, reused, nil
 	}
+	if p.shared.dialing == nil && timeout > 0 {
+		p.shared.dialing = &dialing{done: make(chan struct{})}
+		// Others wait for it as well, who may have more patience.
+		go p.dial(context.WithoutCancel(ctx), p.shared.dialing, timeout)
+	}
+	return nil, false, p.shared.dialing
 }
 
 // pick returns a connection with room, forgetting those that are of no use. The
@@ -151,18 +160,18 @@ func (p *Pool) drop(gone *sharedConn) {
 }
 
 // dial opens a connection for all who wait for one.
-func (p *Pool) dial(ctx context.Context, timeout time.Duration) error {
+func (p *Pool) dial(ctx context.Context, d *dialing, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	c, err := p.openShared(ctx)
 	p.shared.mu.Lock()
+	defer p.shared.mu.Unlock()
 	if err == nil {
 		p.shared.conns = append(p.shared.conns, c)
 	}
-	close(p.shared.dialing)
+	d.err = err
+	close(d.done)
 	p.shared.dialing = nil
-	p.shared.mu.Unlock()
-	return err
 }
 
 func (p *Pool) openShared(ctx context.Context) (*sharedConn, error) {

@@ -195,6 +195,73 @@ func TestSharedLimits(t *testing.T) {
 	}
 }
 
+// slowDialer opens nothing, and takes until release is closed to find out.
+type slowDialer struct{ started, release chan struct{} }
+
+var errNoRoute = errors.New("no route")
+
+func (d *slowDialer) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
+	d.started <- struct{}{}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-d.release:
+		return nil, errNoRoute
+	}
+}
+
+// TestSharedDialWait: who waits for a connection waits for connect_timeout at most, and for one dial.
+func TestSharedDialWait(t *testing.T) {
+	const waiters = 20
+	wait := func(timeout time.Duration, meanwhile func(d *slowDialer, first context.CancelFunc)) (errs [waiters]error, d *slowDialer) {
+		d = &slowDialer{started: make(chan struct{}, waiters), release: make(chan struct{})}
+		pools := NewPools(d, Limits{Idle: 10}, time.Now)
+		defer pools.Close()
+		p := pools.Pool(Key{Address: netip.MustParseAddrPort("127.0.0.1:1"), Proto: ProtoGRPC}, nil)
+		var all sync.WaitGroup
+		join := func(i int, ctx context.Context) {
+			all.Add(1)
+			go func() { defer all.Done(); _, _, errs[i] = p.Session(ctx, timeout) }()
+		}
+		first, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		join(0, first)
+		<-d.started
+		for i := 1; i < waiters; i++ {
+			join(i, t.Context())
+		}
+		meanwhile(d, cancel)
+		all.Wait()
+		return errs, d
+	}
+	began := time.Now()
+	errs, _ := wait(500*time.Millisecond, func(*slowDialer, context.CancelFunc) {})
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("an address that says nothing: %v", took)
+	}
+	for _, err := range errs {
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("an address that says nothing: %v", err)
+		}
+	}
+	// The one who began may leave: the others wait on.
+	errs, d := wait(http2Patience, func(d *slowDialer, first context.CancelFunc) {
+		first()
+		time.AfterFunc(time.Second, func() { close(d.release) })
+	})
+	if !errors.Is(errs[0], context.Canceled) {
+		t.Errorf("one that leaves: %v", errs[0])
+	}
+	for _, err := range errs[1:] {
+		if !errors.Is(err, errNoRoute) {
+			t.Errorf("an address that is not there: %v", err)
+		}
+	}
+	if n := len(d.started); n > 1 {
+		t.Errorf("%d more dials", n)
+	}
+}
+
 func TestSharedDialFails(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
