@@ -28,6 +28,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 )
 
@@ -447,6 +448,39 @@ func TestGRPCRetries(t *testing.T) {
 		if want := map[string]int{"GOAWAY": 2, "REFUSED_STREAM": 1}[refusal]; up.connections() != want {
 			t.Errorf("%s: %d connections, want %d", refusal, up.connections(), want)
 		}
+	}
+}
+
+// TestGRPCSilence: a client may be silent between two messages, but not while the gateway needs the whole body.
+func TestGRPCSilence(t *testing.T) {
+	const timeout = 100 * time.Millisecond
+	needy := "- {name: needy, protocol: grpc, host: 127.0.0.1, port: 1, routes: [{name: needy, protocols: [grpc], paths: [/needy], plugins: [{name: probe-a}]}]}\n"
+	r := startRig(t, grpcConfig("grpc", serveGRPC(t, &callee{}), needy), rigOptions{
+		settings: func(s *engine.Settings) { s.ClientBodyTimeout = timeout },
+		plugins: probes{"probe-a": func() *plugin.Phases {
+			return &plugin.Phases{Needs: plugin.Needs{RequestBody: 1000}}
+		}},
+	})
+	s, err := r.caller(false).FullDuplexCall(grpcContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := s.Send(&testpb.StreamingOutputCallRequest{Payload: payload(3)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(3 * timeout)
+	}
+	raw := h2Dial(t, r.plain)
+	id, err := raw.open(false, ":method", "POST", ":scheme", "http", ":path", "/needy", ":authority", "a", "content-type", "application/grpc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := raw.grpcOutcome(id); got != "408 3 Request timeout" {
+		t.Errorf("a body that does not come: %q", got)
 	}
 }
 

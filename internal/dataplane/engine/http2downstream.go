@@ -5,6 +5,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"time"
 
@@ -12,6 +13,12 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http2"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http2/session"
 )
+
+// unlimited is how long a gRPC client may be silent between two messages that go
+// upstream as they come: a client that watches says nothing. How long the server may
+// be silent, read_timeout, bounds the call. What must be here before the server is
+// asked is waited for like any body.
+const unlimited time.Duration = math.MaxInt64
 
 // http2Downstream implements downstream on one stream of an HTTP/2 connection.
 // It serves one stream after another.
@@ -24,7 +31,7 @@ type http2Downstream struct {
 	ex       *exchange
 	received int64 // bytes of the request's body
 	waited   time.Duration
-	live     bool   // a gRPC stream, which may be silent as long as it likes between two messages
+	live     bool   // a gRPC stream, see unlimited
 	held     []byte // of the answer, while more follows
 	failed   error  // of the head
 }
@@ -93,9 +100,9 @@ func (d *http2Downstream) readBody() (data []byte, last bool, err error) {
 			return nil, false, err
 		}
 	}
-	patience := d.engine.settings.ClientBodyTimeout
-	if !d.live {
-		patience = d.engine.settings.bodyPatience(d.received, d.waited)
+	patience := d.engine.settings.bodyPatience(d.received, d.waited)
+	if d.live && d.ex.uploading != nil {
+		patience = unlimited
 	}
 	began := time.Now()
 	data, last, err = d.stream.Read(patience)
