@@ -81,7 +81,7 @@ func TestTrailersThatMayNotBe(t *testing.T) {
 	var d Decoder
 	for range 2 { // The second time in used memory.
 		d.ResetRequest(&Request{Framing: BodyChunked}, &limits)
-		raw := "0\r\nX-T: v\r\nContent-Length: 5\r\nHost: x\r\nauthorization: y\r\nContent_Length: 6\r\nX_Forwarded_For: z\r\nX-Envoy-A: b\r\nx-u: w\r\n\r\n"
+		raw := "0\r\nX-T: v\r\nContent-Length: 5\r\nHost: x\r\nauthorization: y\r\nContent_Length: 6\r\nX_Forwarded_For: z\r\nX-Envoy-A: b\r\nX-Kong-Any: c\r\nx_consumer_new: d\r\nX-Credential-Any: e\r\nX-Authenticated-Scope: f\r\nx-u: w\r\n\r\n"
 		if _, _, done, err := d.Decode([]byte(raw)); err != nil || !done {
 			t.Fatalf("done %v, error %v", done, err)
 		}

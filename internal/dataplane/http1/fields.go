@@ -170,10 +170,24 @@ func trustedBySidecars(name []byte, id HeaderID) bool {
 // forbiddenInTrailer says whether a trailer of that name is dropped: fields for framing, routing, authentication and
 // content format, and those that we set ourselves (RFC 9110 §6.5.1).
 func forbiddenInTrailer(name []byte, id HeaderID) bool {
+	if speaksForGateway(name) {
+		return true
+	}
 	if id == HeaderOther {
 		return isForbiddenTrailer(looseID(name)) || trustedBySidecars(name, id)
 	}
 	return isForbiddenTrailer(id)
+}
+
+// speaksForGateway says whether a name is one of those by which the gateway tells an upstream who asks: a server that
+// merges trailers with headers would take a client's word for ours.
+func speaksForGateway(name []byte) bool {
+	for _, prefix := range [...]string{"x-kong-", "x-consumer-", "x-credential-", "x-authenticated-"} {
+		if len(name) >= len(prefix) && equalLoose(name[:len(prefix)], prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // looseID is the id of a name once its underscores are taken for dashes.
