@@ -17,7 +17,7 @@ import (
 // unlimited is how long a gRPC client may be silent between two messages that go
 // upstream as they come: a client that watches says nothing. How long the server may
 // be silent, read_timeout, bounds the call. What must be here before the server is
-// asked is waited for like any body.
+// asked is waited for no longer than client_body_timeout at a time.
 const unlimited time.Duration = math.MaxInt64
 
 // http2Downstream implements downstream on one stream of an HTTP/2 connection.
@@ -31,7 +31,7 @@ type http2Downstream struct {
 	ex       *exchange
 	received int64 // bytes of the request's body
 	waited   time.Duration
-	live     bool   // a gRPC stream, see unlimited
+	live     bool   // a gRPC stream: no rate is asked of it, see unlimited
 	held     []byte // of the answer, while more follows
 	failed   error  // of the head
 }
@@ -100,9 +100,12 @@ func (d *http2Downstream) readBody() (data []byte, last bool, err error) {
 			return nil, false, err
 		}
 	}
-	patience := d.engine.settings.bodyPatience(d.received, d.waited)
-	if d.live && d.ex.uploading != nil {
+	patience := d.engine.settings.ClientBodyTimeout
+	switch {
+	case d.live && d.ex.uploading != nil:
 		patience = unlimited
+	case !d.live:
+		patience = d.engine.settings.bodyPatience(d.received, d.waited)
 	}
 	began := time.Now()
 	data, last, err = d.stream.Read(patience)
