@@ -3,10 +3,13 @@
 package gateway
 
 import (
+	"fmt"
 	"maps"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/kong/kong-istio-gateway/api/v1alpha1"
@@ -16,6 +19,32 @@ func changed(key types.NamespacedName) event.GenericEvent {
 	gw := &v1alpha1.KongIstioGateway{}
 	gw.Name, gw.Namespace = key.Name, key.Namespace
 	return event.GenericEvent{Object: gw}
+}
+
+// recorder keeps the Events of each namespace apart: an operator also sees the gateways that earlier tests left behind.
+type recorder struct {
+	mu     sync.Mutex
+	events map[string][]string
+}
+
+// Eventf implements events.EventRecorder.
+func (r *recorder) Eventf(regarding, _ runtime.Object, eventtype, reason, _, note string, args ...any) {
+	o, ok := regarding.(client.Object)
+	if !ok {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events[o.GetNamespace()] = append(r.events[o.GetNamespace()], fmt.Sprintf(eventtype+" "+reason+" "+note, args...))
+}
+
+// take returns the Events of a namespace since it was last asked.
+func (r *recorder) take(namespace string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := r.events[namespace]
+	delete(r.events, namespace)
+	return list
 }
 
 // fakeRoutes is a control plane that knows what the test tells it; every gateway is synced from the start unless told

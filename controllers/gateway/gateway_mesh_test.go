@@ -343,17 +343,11 @@ func TestRolloutStory(t *testing.T) {
 		t.Helper()
 		text := "# " + title + "\n"
 		apiserver.Eventually(t, title, func() error {
-			for {
-				select {
-				case e := <-op.events.Events:
-					if before, _, found := strings.Cut(e, "ControllerRevision edge-"); found {
-						e = before + "ControllerRevision edge-<hash>"
-					}
-					text += strings.ReplaceAll(e, ns, "<namespace>") + "\n"
-					continue
-				default:
+			for _, e := range op.events.take(ns) {
+				if before, _, found := strings.Cut(e, "ControllerRevision edge-"); found {
+					e = before + "ControllerRevision edge-<hash>"
 				}
-				break
+				text += strings.ReplaceAll(e, ns, "<namespace>") + "\n"
 			}
 			if !strings.Contains(text, last) {
 				return fmt.Errorf("no %q in:\n%s", last, text)

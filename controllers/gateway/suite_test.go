@@ -22,7 +22,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/events"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -172,7 +171,7 @@ type operator struct {
 	fleet  *fakeFleet
 	trust  *fakeTrust
 	clock  *clocktesting.FakePassiveClock
-	events *events.FakeRecorder
+	events *recorder
 	stop   func()
 	r      *Reconciler
 }
@@ -191,7 +190,7 @@ func startOperator(t *testing.T) *operator {
 	}
 	op := &operator{
 		routes: newFakeRoutes(), fleet: newFakeFleet(), trust: &fakeTrust{bundle: "-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n", changes: make(chan event.GenericEvent, 1)},
-		clock: clocktesting.NewFakePassiveClock(time.Now()), events: events.NewFakeRecorder(10000),
+		clock: clocktesting.NewFakePassiveClock(time.Now()), events: &recorder{events: map[string][]string{}},
 	}
 	op.r = &Reconciler{
 		Client: mgr.GetClient(), Recorder: op.events, Routes: op.routes, Fleet: op.fleet, Trust: op.trust, Clock: op.clock,
