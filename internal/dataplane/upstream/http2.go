@@ -126,7 +126,11 @@ func (p *Pool) pick() *sharedConn {
 	var found *sharedConn
 	for _, c := range p.shared.conns {
 		free, lasting := c.Free()
-		if !lasting || c.conn.generation != generation {
+		if !lasting {
+			continue
+		}
+		if c.conn.generation != generation || p.limits.Age > 0 && p.now().Sub(c.conn.opened) >= p.limits.Age {
+			go c.Retire() // which may want the lock that is held here
 			continue
 		}
 		if found == nil && free > 0 && !c.stale() {

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -290,5 +291,32 @@ func TestSharedDialFails(t *testing.T) {
 	var failed *HandshakeError
 	if _, _, err := p.Session(t.Context(), http2Patience); !errors.As(err, &failed) {
 		t.Errorf("a server without h2: %v", err)
+	}
+}
+
+// A connection that carries many streams is used until it is too old, however
+// busy it is; then it ends once its streams have.
+func TestSharedAge(t *testing.T) {
+	address, release := http2Server(t, 10)
+	close(release)
+	d := &countingDialer{}
+	var passed atomic.Int64
+	start := time.Now()
+	pools := NewPools(d, Limits{Idle: 10, IdleTimeout: time.Hour, Age: time.Minute}, func() time.Time { return start.Add(time.Duration(passed.Load())) })
+	defer pools.Close()
+	p := pools.Pool(Key{Address: address, Proto: ProtoGRPC}, nil)
+	first, _ := ask(t, p, "/")
+	answered(t, first)
+	passed.Store(int64(59 * time.Second))
+	again, reused := ask(t, p, "/")
+	answered(t, again)
+	if !reused || d.opened() != 1 {
+		t.Errorf("a connection that is not too old is not used (reused %t, %d opened)", reused, d.opened())
+	}
+	passed.Store(int64(time.Minute))
+	last, reused := ask(t, p, "/")
+	answered(t, last)
+	if reused || d.opened() != 2 {
+		t.Errorf("a connection that is too old is used (reused %t, %d opened)", reused, d.opened())
 	}
 }
