@@ -3,8 +3,10 @@
 package engine_test
 
 import (
+	"bufio"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -115,5 +117,31 @@ func TestFailedBodyFilter(t *testing.T) {
 	r = startRig(t, service(up.URL, "plugins: [{name: probe-1}]\n"), rigOptions{plugins: probes{"probe-1": whole}})
 	if a, _ := dialRig(t, r.plain).send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answer("GET"); a.StatusCode != 500 {
 		t.Errorf("got %d, want 500", a.StatusCode)
+	}
+}
+
+// A kept connection that ends after an interim answer is no stale one: the
+// request was seen.
+func TestEndAfterInterim(t *testing.T) {
+	up := script(t, func(n int, c net.Conn, in *bufio.Reader) {
+		for asked := 1; readHead(in) != ""; asked++ {
+			if n == 1 && asked == 2 {
+				_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n\r\n")
+				return
+			}
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	})
+	r := startRig(t, strings.Replace(service(up.url, ""), "retries: 2", "retries: 0", 1), rigOptions{})
+	w := dialRig(t, r.plain)
+	if a, _ := w.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answer("GET"); a.StatusCode != 200 {
+		t.Fatalf("got %d", a.StatusCode)
+	}
+	w.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	if a, _ := w.answer("GET"); a.StatusCode != 103 {
+		t.Errorf("got %d, want the interim answer", a.StatusCode)
+	}
+	if a, _ := w.answer("GET"); a.StatusCode != 502 {
+		t.Errorf("got %d, want 502", a.StatusCode)
 	}
 }

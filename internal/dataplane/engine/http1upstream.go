@@ -29,6 +29,7 @@ type http1Upstream struct {
 	frame     []byte // a chunk of the body; of the goroutine that sends it
 	chunked   bool   // the request's body is sent in chunks
 	written   bool   // something of the request was sent
+	spoke     bool   // an interim answer came
 	asks      bool   // headBytes are sent when the answer is waited for
 
 	// of the answer
@@ -46,7 +47,7 @@ func (u *http1Upstream) use(conn *upstream.Conn, limits *http1.Limits, t *target
 	}
 	conn.Use(u.buf)
 	u.conn, u.limits, u.readTimeout, u.writeTimeout = conn, limits, t.readTimeout, t.writeTimeout
-	u.written, u.asks = false, false
+	u.written, u.asks, u.spoke = false, false, false
 }
 
 // sendHead implements upstreamStream. What fits goes out in one write.
@@ -103,6 +104,7 @@ func (u *http1Upstream) readHead(method http1.Method, resp *http1.Response, now 
 		switch {
 		case err == nil && resp.Interim():
 			u.conn.Consume(n)
+			u.spoke = true
 			return nil
 		case err == nil:
 			u.conn.Consume(n)
@@ -180,7 +182,7 @@ func (u *http1Upstream) trailers() *http1.Header { return u.decoder.Trailers() }
 func (u *http1Upstream) reused() bool { return u.conn.Reused() }
 
 // received implements upstreamStream.
-func (u *http1Upstream) received() bool { return u.conn.Received() }
+func (u *http1Upstream) received() bool { return u.spoke || u.conn.Received() }
 
 // untouched implements upstreamStream.
 func (u *http1Upstream) untouched() bool { return !u.written }
