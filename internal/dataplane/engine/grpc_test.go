@@ -19,7 +19,6 @@ import (
 	"time"
 
 	xhttp2 "golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -409,31 +408,14 @@ func (r *h2Raw) grpcOutcome(id uint32) string {
 func TestGRPCRetries(t *testing.T) {
 	for _, refusal := range []string{"REFUSED_STREAM", "GOAWAY"} {
 		var calls atomic.Int32
-		up := script(t, func(n int, nc net.Conn, in *bufio.Reader) {
-			preface := make([]byte, len(xhttp2.ClientPreface))
-			if _, err := io.ReadFull(in, preface); err != nil {
-				return
-			}
-			f := xhttp2.NewFramer(nc, in)
-			f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-			_ = f.WriteSettings()
-			for {
-				frame, err := f.ReadFrame()
-				if err != nil {
-					return
-				}
-				h, ok := frame.(*xhttp2.MetaHeadersFrame)
-				if !ok {
-					continue
-				}
-				switch {
-				case calls.Add(1) > 1:
-					_ = f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: h.StreamID, BlockFragment: []byte{0x88}, EndHeaders: true, EndStream: true})
-				case refusal == "GOAWAY":
-					_ = f.WriteGoAway(0, xhttp2.ErrCodeNo, nil)
-				default:
-					_ = f.WriteRSTStream(h.StreamID, xhttp2.ErrCodeRefusedStream)
-				}
+		up := scriptCalls(t, &calls, func(f *xhttp2.Framer, id uint32, call int32) {
+			switch {
+			case call > 1:
+				answerCall(f, id)
+			case refusal == "GOAWAY":
+				_ = f.WriteGoAway(0, xhttp2.ErrCodeNo, nil)
+			default:
+				_ = f.WriteRSTStream(id, xhttp2.ErrCodeRefusedStream)
 			}
 		})
 		r := startRig(t, grpcConfig("grpc", up.Addr().String(), ""), rigOptions{})

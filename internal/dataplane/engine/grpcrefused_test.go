@@ -14,6 +14,33 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
+// scriptCalls runs a server that each call is handed to by its stream and number.
+func scriptCalls(t *testing.T, calls *atomic.Int32, each func(f *xhttp2.Framer, id uint32, call int32)) *scripted {
+	t.Helper()
+	return script(t, func(_ int, nc net.Conn, in *bufio.Reader) {
+		preface := make([]byte, len(xhttp2.ClientPreface))
+		if _, err := io.ReadFull(in, preface); err != nil {
+			return
+		}
+		f := xhttp2.NewFramer(nc, in)
+		f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+		_ = f.WriteSettings()
+		for {
+			frame, err := f.ReadFrame()
+			if err != nil {
+				return
+			}
+			if h, ok := frame.(*xhttp2.MetaHeadersFrame); ok {
+				each(f, h.StreamID, calls.Add(1))
+			}
+		}
+	})
+}
+
+func answerCall(f *xhttp2.Framer, id uint32) {
+	_ = f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: id, BlockFragment: []byte{0x88}, EndHeaders: true, EndStream: true})
+}
+
 // A server that did not take a call costs none of the service's retries, a few
 // times; one that takes none at all is not asked for ever.
 func TestGRPCRefusedIsNoTry(t *testing.T) {
@@ -25,28 +52,12 @@ func TestGRPCRefusedIsNoTry(t *testing.T) {
 	}{{"twice", 2, "200", 3}, {"always", 1 << 30, "502", 4}} {
 		t.Run(c.name, func(t *testing.T) {
 			var calls atomic.Int32
-			up := script(t, func(_ int, nc net.Conn, in *bufio.Reader) {
-				preface := make([]byte, len(xhttp2.ClientPreface))
-				if _, err := io.ReadFull(in, preface); err != nil {
+			up := scriptCalls(t, &calls, func(f *xhttp2.Framer, id uint32, call int32) {
+				if call > c.refusals {
+					answerCall(f, id)
 					return
 				}
-				f := xhttp2.NewFramer(nc, in)
-				f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-				_ = f.WriteSettings()
-				for {
-					frame, err := f.ReadFrame()
-					if err != nil {
-						return
-					}
-					h, ok := frame.(*xhttp2.MetaHeadersFrame)
-					switch {
-					case !ok:
-					case calls.Add(1) > c.refusals:
-						_ = f.WriteHeaders(xhttp2.HeadersFrameParam{StreamID: h.StreamID, BlockFragment: []byte{0x88}, EndHeaders: true, EndStream: true})
-					default:
-						_ = f.WriteRSTStream(h.StreamID, xhttp2.ErrCodeRefusedStream)
-					}
-				}
+				_ = f.WriteRSTStream(id, xhttp2.ErrCodeRefusedStream)
 			})
 			config := strings.Replace(grpcConfig("grpc", up.Addr().String(), ""), "retries: 3", "retries: 0", 1)
 			r := startRig(t, config, rigOptions{})
