@@ -33,11 +33,12 @@ const (
 	ProtocolHTTP ListenerProtocol = "HTTP"
 	// ProtocolHTTPS is HTTP over TLS; the certificate is chosen by SNI.
 	ProtocolHTTPS ListenerProtocol = "HTTPS"
-	// ProtocolTLS is a byte stream over TLS, routed by SNI. Not acted on yet: see Unsupported.
+	// ProtocolTLS is a byte stream over TLS, routed by SNI: terminated for routes of protocol tls, passed on as it is for
+	// those of tls_passthrough.
 	ProtocolTLS ListenerProtocol = "TLS"
-	// ProtocolTCP is a plain byte stream. Not acted on yet: see Unsupported.
+	// ProtocolTCP is a plain byte stream, routed by port.
 	ProtocolTCP ListenerProtocol = "TCP"
-	// ProtocolUDP is datagrams. Not acted on yet: see Unsupported.
+	// ProtocolUDP is datagrams, routed by port.
 	ProtocolUDP ListenerProtocol = "UDP"
 )
 
@@ -86,7 +87,7 @@ type Listener struct {
 	ContainerPort int32 `json:"containerPort,omitempty"`
 
 	// protocol is what the listener speaks: HTTP, HTTPS, TLS, TCP or UDP. TLS, TCP and UDP are
-	// declared but not served yet; a gateway that uses them is not accepted.
+	// for stream routes (TCPIngress, UDPIngress), whose port is the listener's port.
 	// +optional
 	// +kubebuilder:default=HTTP
 	Protocol ListenerProtocol `json:"protocol,omitempty"`

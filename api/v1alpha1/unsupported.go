@@ -30,10 +30,9 @@ func Unsupported(spec *KongIstioGatewaySpec) []FieldProblem {
 		}
 	}
 	for i, listener := range spec.Listeners {
-		switch listener.Protocol {
-		case ProtocolTLS, ProtocolTCP, ProtocolUDP:
-			refuse(true, fmt.Sprintf("spec.listeners[%d].protocol", i),
-				fmt.Sprintf("protocol %s of listener %s is not served: use HTTP or HTTPS, or remove the listener", listener.Protocol, listener.Name))
+		for _, other := range spec.Listeners[:i] {
+			refuse(other.TargetPort() == listener.TargetPort() && other.Port != listener.Port, fmt.Sprintf("spec.listeners[%d].containerPort", i),
+				fmt.Sprintf("listener %s (UDP or TCP) shares containerPort %d with listener %s but not its port: give it a containerPort of its own", listener.Name, listener.TargetPort(), other.Name))
 		}
 		refuse(listener.TLS != nil && listener.TLS.DefaultCertificate != nil, fmt.Sprintf("spec.listeners[%d].tls.defaultCertificate", i),
 			"remove it, and name the Secret with its hosts in spec.tls of an Ingress")

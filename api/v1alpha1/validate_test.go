@@ -141,10 +141,8 @@ func celMessages(t *testing.T) map[string]bool {
 
 func TestUnsupported(t *testing.T) {
 	for _, c := range []struct{ spec, field, fix string }{
-		{"listeners: [{name: a, port: 80}, {name: b, port: 9000, protocol: TCP}]", "spec.listeners[1].protocol", "protocol TCP of listener b is not served: use HTTP or HTTPS, or remove the listener"},
-		{"listeners: [{name: b, port: 9000, protocol: TLS}]", "spec.listeners[0].protocol", "protocol TLS"},
-		{"listeners: [{name: b, port: 9000, protocol: UDP}]", "spec.listeners[0].protocol", "protocol UDP"},
 		{"listeners: [{name: a, port: 443, protocol: HTTPS, tls: {defaultCertificate: {name: edge}}}]", "spec.listeners[0].tls.defaultCertificate", "name the Secret with its hosts in spec.tls of an Ingress"},
+		{"listeners: [{name: a, port: 9000, protocol: TCP}, {name: b, port: 53, containerPort: 9000, protocol: UDP}]", "spec.listeners[1].containerPort", "shares containerPort 9000 with listener a"},
 		{"deployment: {autoscaling: {maxReplicas: 3}}", "spec.deployment.autoscaling", "set spec.deployment.replicas"},
 		{"proxy: {realIPHeader: proxy_protocol}", "spec.proxy.realIPHeader", "use X-Real-IP or X-Forwarded-For"},
 		{"mesh: {mode: Ambient}", "spec.mesh.mode", "use Auto, Sidecar or None"},

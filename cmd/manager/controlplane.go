@@ -222,6 +222,9 @@ func (a *routeAdapter) Facts(key types.NamespacedName) gateway.RouteFacts {
 		if b.ExternalName != "" {
 			continue // outside the cluster: no Service port to cover
 		}
+		if b.Protocol == "udp" {
+			continue // sidecars do not carry UDP: it goes straight to the Service
+		}
 		backend := mesh.Backend{Namespace: b.Namespace, Service: b.Service, Port: b.Port, L4: isL4(b.Protocol)}
 		if b.ClusterIP != "" {
 			backend.ClusterIPs = []string{b.ClusterIP}

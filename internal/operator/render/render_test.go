@@ -119,7 +119,8 @@ var cases = []struct {
 		in.Spec.Listeners = []v1alpha1.Listener{
 			{Name: "db", Port: 5432, Protocol: v1alpha1.ProtocolTCP, Exposure: v1alpha1.ExposureExternal},
 			{Name: "mqtts", Port: 8883, Protocol: v1alpha1.ProtocolTLS, Exposure: v1alpha1.ExposureExternal},
-			{Name: "dns", Port: 5353, Protocol: v1alpha1.ProtocolUDP, Exposure: v1alpha1.ExposureExternal},
+			{Name: "dns", Port: 53, ContainerPort: 5353, Protocol: v1alpha1.ProtocolUDP, Exposure: v1alpha1.ExposureExternal},
+			{Name: "dns-tcp", Port: 53, ContainerPort: 5353, Protocol: v1alpha1.ProtocolTCP, Exposure: v1alpha1.ExposureMesh},
 		}
 	}},
 	{"proxy-settings", []string{"Deployment"}, func(in *Input) {

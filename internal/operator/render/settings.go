@@ -112,11 +112,13 @@ func environment(in Input) []corev1.EnvVar {
 }
 
 // portMaps tells the proxy the ports that clients use, which X-Forwarded-Port must name (Kong: port_maps). External and
-// Mesh ports alike are reached through the Service.
+// Mesh ports alike are reached through the Service. Stream routes are matched by these ports, too.
 func portMaps(listeners []v1alpha1.Listener) string {
 	var out []string
+	mapped := map[int32]bool{} // a UDP listener may share its container port with a TCP one
 	for _, l := range listeners {
-		if l.Transport() == corev1.ProtocolTCP && l.Port != l.TargetPort() {
+		if l.Port != l.TargetPort() && !mapped[l.TargetPort()] {
+			mapped[l.TargetPort()] = true
 			out = append(out, fmt.Sprintf("%d:%d", l.Port, l.TargetPort()))
 		}
 	}
