@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command walkthrough applies the files of examples/echo to the local cluster
-// as a user would and checks what each step promises. It prints a table of what
-// was expected and what came back, and fails if a row fails.
+// as a user would and checks what each step promises; its pass "kong" does the
+// steps of every folder of examples/kong. It prints a table of what was expected
+// and what came back, and fails if a row fails.
 //
-//	walkthrough [-cluster bin/cluster] [-examples examples/echo] [-passes plain,registry-only,manager-away]
+//	walkthrough [-cluster bin/cluster] [-examples examples/echo] [-passes plain,registry-only,manager-away,kong]
 //	walkthrough fetch [-source IP] [-count N] [-parallel N] [-H 'Name: value'] URL
 //
 // The second form is the client: it makes requests and prints what came back as
@@ -44,7 +45,7 @@ func run(ctx context.Context, args []string) error {
 	cluster := flags.String("cluster", "bin/cluster", "the program that runs the local cluster")
 	name := flags.String("name", "kig", "the cluster's name")
 	examples := flags.String("examples", "examples/echo", "folder with the walkthrough's files")
-	passes := flags.String("passes", "plain,registry-only,manager-away", "the passes to run, in order")
+	passes := flags.String("passes", "plain,registry-only,manager-away,kong", "the passes to run, in order")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

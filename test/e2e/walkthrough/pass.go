@@ -34,6 +34,9 @@ func (w *walk) pass(ctx context.Context, index int, name string) error {
 	if err := w.meshState(ctx); err != nil {
 		return err
 	}
+	if name == "kong" {
+		return w.kongExamples(ctx)
+	}
 	for _, s := range []struct {
 		number string
 		run    func(context.Context)
