@@ -48,6 +48,7 @@ func setProxyDefaults(proxy *Proxy) {
 	setDefault(&proxy.ClientBodyBufferSize, "8k")
 	setDefault(&proxy.LargeClientHeaderBuffers.Number, 4)
 	setDefault(&proxy.LargeClientHeaderBuffers.Size, "8k")
+	setDefault(&proxy.Compatibility.Mode, CompatibilityKong39)
 }
 
 func setMeshDefaults(mesh *Mesh) {

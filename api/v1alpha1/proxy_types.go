@@ -80,7 +80,34 @@ type Proxy struct {
 	// +optional
 	// +kubebuilder:default={}
 	LargeClientHeaderBuffers HeaderBuffers `json:"largeClientHeaderBuffers,omitzero"`
+
+	// compatibility is the Kong whose defaults stand for what routes, services and plugins leave open.
+	// +optional
+	// +kubebuilder:default={}
+	Compatibility Compatibility `json:"compatibility,omitzero"`
 }
+
+// Compatibility picks the defaults of a release line of Kong.
+type Compatibility struct {
+	// mode Kong39 has the defaults of Kong 3.9. With Kong314, those of Kong 3.14, routes without
+	// protocols serve https only (plain HTTP is answered 426), certificates of upstreams and of
+	// plugins' endpoints are verified, and authentication plugins hide credentials from upstreams,
+	// unless the object says otherwise.
+	// +optional
+	// +kubebuilder:default=Kong39
+	Mode CompatibilityMode `json:"mode,omitempty"`
+}
+
+// CompatibilityMode names a release line of Kong.
+//
+// +kubebuilder:validation:Enum=Kong39;Kong314
+type CompatibilityMode string
+
+// The modes of Compatibility.
+const (
+	CompatibilityKong39  CompatibilityMode = "Kong39"
+	CompatibilityKong314 CompatibilityMode = "Kong314"
+)
 
 // HeaderBuffers bounds the request line and headers: each must fit one buffer, all together the
 // sum of them. A longer line is answered 414, longer headers 400.

@@ -16,6 +16,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/listener"
 	streams "github.com/kong/kong-istio-gateway/internal/dataplane/stream"
+	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // options are the flags and environment of the process.
@@ -29,6 +30,7 @@ type options struct {
 	streamListen      []listener.Spec
 	settings          engine.Settings
 	streamSettings    streams.Settings
+	compatibility     entity.Line
 	accessLog         bool
 
 	gateway           configsync.Gateway
@@ -64,7 +66,7 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 		}
 		return fallback
 	}
-	var listen, streamListen, gateway string
+	var listen, streamListen, gateway, compatibility string
 	var drainDelay, drainTimeout int
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	flags.TextVar(&o.logLevel, "log-level", kongLogLevel(env("KONG_LOG_LEVEL", "info")), "debug, info, warn or error")
@@ -73,6 +75,7 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 	flags.StringVar(&streamListen, "stream-listen", env("KONG_STREAM_LISTEN", "off"), "TCP, TLS and UDP listeners in Kong's syntax, or off")
 	flags.StringVar(&o.statusListen, "status-listen", env("KONG_STATUS_LISTEN", defaultStatusListen), "address of the Status API, or off")
 	flags.BoolVar(&o.accessLog, "access-log", env("KONG_PROXY_ACCESS_LOG", "off") != "off", "write a line per request to standard output")
+	flags.StringVar(&compatibility, "compatibility", env("KONG_COMPATIBILITY", string(entity.Line39)), "Kong whose defaults stand for what the configuration leaves open: 3.9 or 3.14")
 	flags.StringVar(&gateway, "gateway", "", "namespace/name of the KongIstioGateway that this proxy belongs to")
 	flags.StringVar(&o.controlPlane, "control-plane", "", "gRPC target of the control plane")
 	flags.StringVar(&o.controlPlaneName, "control-plane-server-name", "", "name in the control plane's certificate")
@@ -108,6 +111,9 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 	if o.streamListen, err = listener.Parse(listener.Stream, streamListen); err != nil {
 		return nil, err
 	}
+	if o.compatibility, err = entity.ParseLine(compatibility); err != nil {
+		return nil, fmt.Errorf("--compatibility: %w", err)
+	}
 	if o.settings, err = engine.ReadSettings(lookup); err != nil {
 		return nil, err
 	}
@@ -142,7 +148,7 @@ func kongLogLevel(name string) slog.Level {
 
 // ownVariables are the KONG_* variables that flags stand for.
 var ownVariables = []string{
-	"KONG_DECLARATIVE_CONFIG", "KONG_PROXY_LISTEN", "KONG_STREAM_LISTEN", "KONG_STATUS_LISTEN", "KONG_PROXY_ACCESS_LOG", "KONG_LOG_LEVEL", "KONG_DATABASE",
+	"KONG_DECLARATIVE_CONFIG", "KONG_PROXY_LISTEN", "KONG_STREAM_LISTEN", "KONG_STATUS_LISTEN", "KONG_PROXY_ACCESS_LOG", "KONG_LOG_LEVEL", "KONG_DATABASE", "KONG_COMPATIBILITY",
 }
 
 // serviceLink matches the variables that Kubernetes sets for a Service that is

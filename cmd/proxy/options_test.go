@@ -27,6 +27,7 @@ func TestParseOptions(t *testing.T) {
 		{"unknown mesh", append(stream, "--mesh", "linkerd"), "neither sidecar nor none"},
 		{"unknown readiness", []string{"--declarative-config", "f", "--drain-readiness", "never"}, "neither first nor last"},
 		{"negative delay", []string{"--declarative-config", "f", "--drain-delay-seconds", "-1"}, "must not be negative"},
+		{"unknown Kong", []string{"--declarative-config", "f", "--compatibility", "2.8"}, "--compatibility: "},
 		{"argument", []string{"--declarative-config", "f", "more"}, `unexpected argument "more"`},
 	} {
 		_, err := parseOptions(c.args, none)

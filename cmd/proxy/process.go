@@ -57,7 +57,7 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 		Settings:  o.settings,
 		Streams:   o.streamSettings,
 		Plugins:   registry.All(),
-		Schemas:   schemas.All(),
+		Schemas:   schemas.All().Under(o.compatibility),
 		Logger:    logger,
 		Product:   product(),
 		AccessLog: p.access,

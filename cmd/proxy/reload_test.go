@@ -50,9 +50,9 @@ func (b *lockedBuffer) String() string {
 	return b.all.String()
 }
 
-func startAlone(t *testing.T, path string) *alone {
+func startAlone(t *testing.T, path string, more ...string) *alone {
 	t.Helper()
-	o, err := parseOptions([]string{"--declarative-config", path, "--proxy-listen", "127.0.0.1:0", "--status-listen", "off"},
+	o, err := parseOptions(append([]string{"--declarative-config", path, "--proxy-listen", "127.0.0.1:0", "--status-listen", "off"}, more...),
 		func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)

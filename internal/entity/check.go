@@ -45,6 +45,7 @@ func CompleteSet(set *Set, s SchemaSet) (*Set, error) {
 func completeChecked(e Entity, s SchemaSet) (Entity, []Problem) {
 	at := Problem{Key: KeyOf(e), Name: nameOf(e)}
 	m := toMap(e)
+	s.fill(e.EntityKind(), m)
 	r, field, message := s.recordOf(e.EntityKind(), m, credentialTypeOf(e))
 	if r == nil {
 		at.Field, at.Message = field, message

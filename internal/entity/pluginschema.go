@@ -42,6 +42,10 @@ type PluginSchema struct {
 
 	// Credentials are the collections of credentials that the plugin owns.
 	Credentials []CredentialType
+
+	// Defaults314 are the defaults that are others under Line314, by the dotted
+	// path of their field in the config, beside those that Under knows.
+	Defaults314 map[string]any
 }
 
 // CredentialType describes one collection of consumers' credentials.
@@ -69,6 +73,7 @@ type CredentialType struct {
 type SchemaSet struct {
 	plugins     map[string]*pluginEntry
 	credentials map[string]*credentialEntry
+	line        Line
 }
 
 type pluginEntry struct {

@@ -259,7 +259,7 @@ func (b *builder) buildRoutes() {
 		if router.StreamRoute(now) {
 			continue // for the stream half of the gateway
 		}
-		item := router.Item{Route: now, Data: st.data, Limited: b.engine.patternLimited}
+		item := router.Item{Route: b.engine.options.Schemas.Route(now), Data: st.data, Limited: b.engine.patternLimited}
 		if now.Service != nil {
 			if s := b.services.At(now.Service.ID); s != nil && s.runtime != nil {
 				item.Service = s.complete

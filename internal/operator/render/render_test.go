@@ -128,6 +128,7 @@ var cases = []struct {
 			TrustedIPs: []v1alpha1.AddressRange{"10.0.0.0/8", "192.0.2.7"}, RealIPHeader: "X-Forwarded-For", RealIPRecursive: true,
 			Headers: []v1alpha1.ResponseHeader{v1alpha1.ResponseHeaderNone}, ClientMaxBodySize: "10m", ClientBodyBufferSize: "16k",
 			LargeClientHeaderBuffers: v1alpha1.HeaderBuffers{Number: 8, Size: "16k"},
+			Compatibility:            v1alpha1.Compatibility{Mode: v1alpha1.CompatibilityKong314},
 		}
 		in.Spec.Observability.AccessLog.Mode = v1alpha1.AccessLogDisabled
 	}},

@@ -97,6 +97,9 @@ func environment(in Input) []corev1.EnvVar {
 	if maps := portMaps(in.Spec.Listeners); maps != "" {
 		env = append(env, corev1.EnvVar{Name: "KONG_PORT_MAPS", Value: maps})
 	}
+	if p.Compatibility.Mode == v1alpha1.CompatibilityKong314 {
+		env = append(env, corev1.EnvVar{Name: "KONG_COMPATIBILITY", Value: "3.14"})
+	}
 	return append(env,
 		corev1.EnvVar{Name: "KONG_REAL_IP_HEADER", Value: p.RealIPHeader},
 		corev1.EnvVar{Name: "KONG_REAL_IP_RECURSIVE", Value: onOff(p.RealIPRecursive)},

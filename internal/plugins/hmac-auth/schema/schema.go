@@ -26,6 +26,7 @@ var Plugin = entity.PluginSchema{
 		schema.Array("algorithms", schema.String("").OneOf(algorithms...)).Default(algorithms),
 		schema.String("realm"),
 	),
+	Defaults314: map[string]any{"algorithms": algorithms[1:]},
 	Credentials: []entity.CredentialType{{
 		Collection: "hmacauth_credentials",
 		UniqueKey:  "username",
