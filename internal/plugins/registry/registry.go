@@ -8,6 +8,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 	acl "github.com/kong/kong-istio-gateway/internal/plugins/acl"
 	basicauth "github.com/kong/kong-istio-gateway/internal/plugins/basic-auth"
+	botdetection "github.com/kong/kong-istio-gateway/internal/plugins/bot-detection"
 	correlationid "github.com/kong/kong-istio-gateway/internal/plugins/correlation-id"
 	cors "github.com/kong/kong-istio-gateway/internal/plugins/cors"
 	hmacauth "github.com/kong/kong-istio-gateway/internal/plugins/hmac-auth"
@@ -31,6 +32,7 @@ func All() []plugin.Registration {
 	return []plugin.Registration{
 		acl.Registration,
 		basicauth.Registration,
+		botdetection.Registration,
 		correlationid.Registration,
 		cors.Registration,
 		hmacauth.Registration,

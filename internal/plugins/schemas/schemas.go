@@ -8,6 +8,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	acl "github.com/kong/kong-istio-gateway/internal/plugins/acl/schema"
 	basicauth "github.com/kong/kong-istio-gateway/internal/plugins/basic-auth/schema"
+	botdetection "github.com/kong/kong-istio-gateway/internal/plugins/bot-detection/schema"
 	correlationid "github.com/kong/kong-istio-gateway/internal/plugins/correlation-id/schema"
 	cors "github.com/kong/kong-istio-gateway/internal/plugins/cors/schema"
 	hmacauth "github.com/kong/kong-istio-gateway/internal/plugins/hmac-auth/schema"
@@ -30,6 +31,7 @@ var all = func() entity.SchemaSet {
 	s, err := entity.NewSchemaSet(
 		acl.Plugin,
 		basicauth.Plugin,
+		botdetection.Plugin,
 		correlationid.Plugin,
 		cors.Plugin,
 		hmacauth.Plugin,
