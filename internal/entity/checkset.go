@@ -29,6 +29,7 @@ func crossCheck(set *Set, s SchemaSet, known func(Key) bool) []Problem {
 		c.references(e)
 	}
 	c.pluginProtocols(set)
+	c.checkReferences(set)
 	return c.problems
 }
 

@@ -106,7 +106,7 @@ func (s SchemaSet) recordOf(kind Kind, m map[string]any, credentialType string) 
 	case KindCACertificate:
 		return caCertificateRecord, "", ""
 	case KindVault:
-		return vaultRecord, "", ""
+		return vaultRecord(m["name"])
 	case KindPlugin:
 		return s.pluginRecord(m["name"])
 	case KindCredential:

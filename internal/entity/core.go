@@ -171,11 +171,3 @@ func digest(text string) string {
 	sum := sha256.Sum256(cert.Raw)
 	return hex.EncodeToString(sum[:])
 }
-
-var vaultRecord = common(
-	schema.String("name").Required(),
-	schema.String("prefix").Required().Matches(`^[a-z][a-z0-9-]*[a-z0-9]+$`).
-		NotOneOf("env", "aws", "azure", "conjur", "gcp", "hcv", "konnect"),
-	schema.String("description"),
-	schema.Map("config", schema.String(""), schema.Any("")).Secret(),
-)

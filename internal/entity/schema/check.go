@@ -71,6 +71,9 @@ func (c *checker) field(f *Field, v any, path string) {
 		return
 	}
 	if s, ok := v.(string); ok && f.referenceable && IsReference(s) {
+		if _, err := ParseReference(s); err != nil {
+			c.add(path, err.Error())
+		}
 		return
 	}
 	before := len(c.violations)

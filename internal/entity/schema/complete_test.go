@@ -22,7 +22,7 @@ func limits() *schema.Record {
 			schema.String("password").Secret().Referenceable(),
 		)),
 		schema.Nested("extra", schema.NewRecord(schema.Integer("n").Default(1))).Optional(),
-		schema.Map("limits", schema.String(""), schema.Nested("", schema.NewRecord(schema.Integer("n").Default(1), schema.String("token").Secret()))),
+		schema.Map("limits", schema.String(""), schema.Nested("", schema.NewRecord(schema.Integer("n").Default(1), schema.String("token").Secret().Referenceable()))),
 		schema.Array("list", schema.Nested("", schema.NewRecord(schema.Boolean("on").Default(true)))),
 	).Shorthands(
 		schema.Alias(schema.String("redis_host"), "redis.host"),
@@ -154,7 +154,7 @@ func TestPrune(t *testing.T) {
 
 func TestRedact(t *testing.T) {
 	t.Parallel()
-	value := parse(t, `{"minute":1,"redis":{"host":"h","password":"hunter2"},"redis_password":"hunter2",
+	value := parse(t, `{"minute":1,"redis":{"host":"h","password":"hunter2"},"redis_password":"{vault://not/a/reference}",
 		"limits":{"a":{"n":1,"token":"hunter2"},"b":{"token":"{vault://env/token}"}}}`)
 	got, err := json.Marshal(limits().Redact(value))
 	if err != nil {

@@ -176,7 +176,7 @@ func (f *Field) redact(v any, at string, inSecret bool, hit func(string)) any {
 		}
 		return out
 	case string:
-		if IsReference(v) {
+		if f != nil && f.referenceable && IsReference(v) {
 			return v
 		}
 	}

@@ -243,12 +243,6 @@ var uuidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]
 // IsUUID reports whether s is a UUID in textual form, in either case.
 func IsUUID(s string) bool { return len(s) == 36 && uuidPattern.MatchString(s) }
 
-// IsReference reports whether s is a vault reference, as Kong writes them:
-// {vault://<name or prefix>/<resource>[/<key>][?option=…]}.
-func IsReference(s string) bool {
-	return strings.HasPrefix(s, "{vault://") && strings.HasSuffix(s, "}") && len(s) > len("{vault://}")
-}
-
 func length(v any) (int, bool) {
 	switch v := v.(type) {
 	case string:

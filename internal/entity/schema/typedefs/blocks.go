@@ -45,8 +45,8 @@ func RedisAliases() []schema.Shorthand {
 	return []schema.Shorthand{
 		schema.Alias(schema.String("redis_host"), "redis.host"),
 		schema.Alias(schema.Integer("redis_port"), "redis.port"),
-		schema.Alias(schema.String("redis_password").Secret().LenMin(0), "redis.password"),
-		schema.Alias(schema.String("redis_username"), "redis.username"),
+		schema.Alias(schema.String("redis_password").Secret().LenMin(0).Referenceable(), "redis.password"),
+		schema.Alias(schema.String("redis_username").Referenceable(), "redis.username"),
 		schema.Alias(schema.Boolean("redis_ssl"), "redis.ssl"),
 		schema.Alias(schema.Boolean("redis_ssl_verify"), "redis.ssl_verify"),
 		schema.Alias(schema.String("redis_server_name"), "redis.server_name"),
