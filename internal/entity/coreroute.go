@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kong/kong-istio-gateway/internal/entity/expression"
 	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 	"github.com/kong/kong-istio-gateway/internal/entity/schema/typedefs"
 )
@@ -41,7 +42,8 @@ var routeBase = common(
 	schema.String("path_handling").Default("v0").OneOf("v0", "v1"),
 ).Checks(
 	schema.Custom("snis", []string{"protocols", "snis"}, checkRouteSNIs),
-	schema.Custom("expression", []string{"expression"}, checkExpression),
+	schema.Custom("expression", []string{"expression", "protocols"}, checkExpression),
+	schema.Custom("priority", []string{"priority"}, checkPriority),
 )
 
 // The three families of routes, picked by the first protocol that belongs to
@@ -144,15 +146,42 @@ func checkRouteSNIs(v map[string]any, report func(path, message string)) {
 
 var traditionalMatchers = []string{"methods", "hosts", "paths", "headers", "snis", "sources", "destinations"}
 
+const expressionFailed = "Router Expression failed validation: "
+
 func checkExpression(v map[string]any, report func(path, message string)) {
-	if v["expression"] == nil {
+	text, set := v["expression"].(string)
+	if !set {
 		return
 	}
 	if anySet(v, traditionalMatchers) {
-		report("", "Router Expression failed validation: cannot set 'expression' with "+
-			"'methods', 'hosts', 'paths', 'headers', 'snis', 'sources' or 'destinations' simultaneously")
+		report("", expressionFailed+"cannot set 'expression' with "+matcherList+" simultaneously")
 	}
 	if p, _ := schema.Float(v["regex_priority"]); p != 0 {
-		report("", "Router Expression failed validation: cannot set 'regex_priority' with 'expression' simultaneously")
+		report("", expressionFailed+"cannot set 'regex_priority' with 'expression' simultaneously")
+	}
+	if _, err := expression.Parse(text, expressionFamily(v)); err != nil {
+		report("expression", expressionFailed+err.Error())
 	}
 }
+
+// expressionFamily is told by the first protocol, as routeRecord does.
+func expressionFamily(v map[string]any) expression.Family {
+	list, _ := v["protocols"].([]any)
+	for _, p := range list {
+		switch p {
+		case "http", "https", "ws", "wss", "grpc", "grpcs":
+			return expression.HTTP
+		case "tcp", "tls", "udp", "tls_passthrough":
+			return expression.Stream
+		}
+	}
+	return expression.HTTP
+}
+
+func checkPriority(v map[string]any, report func(path, message string)) {
+	if p, _ := schema.Float(v["priority"]); p != 0 && anySet(v, traditionalMatchers) {
+		report("", expressionFailed+"cannot set 'priority' with "+matcherList+" simultaneously")
+	}
+}
+
+const matcherList = "'methods', 'hosts', 'paths', 'headers', 'snis', 'sources' or 'destinations'"

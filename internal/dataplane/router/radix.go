@@ -18,15 +18,15 @@ type leaf struct {
 func (l *leaf) empty() bool { return l.prefix.size+l.exact.size+l.regex.size == 0 }
 
 // radix is a node of an immutable radix tree over path texts.
-type radix struct {
+type radix[L any] struct {
 	edge  string
-	leaf  *leaf
-	kids  []*radix
+	leaf  *L
+	kids  []*radix[L]
 	bytes []byte // first byte of each kid's edge, ascending
 }
 
 // walk appends the leaves whose key begins path, shortest first.
-func (n *radix) walk(path string, found []*leaf) []*leaf {
+func (n *radix[L]) walk(path string, found []*L) []*L {
 	rest := path
 	for n != nil && strings.HasPrefix(rest, n.edge) {
 		rest = rest[len(n.edge):]
@@ -42,7 +42,7 @@ func (n *radix) walk(path string, found []*leaf) []*leaf {
 }
 
 // get returns the leaf of exactly this key, or nil.
-func (n *radix) get(key string) *leaf {
+func (n *radix[L]) get(key string) *L {
 	for n != nil && strings.HasPrefix(key, n.edge) {
 		key = key[len(n.edge):]
 		if key == "" {
@@ -53,7 +53,7 @@ func (n *radix) get(key string) *leaf {
 	return nil
 }
 
-func (n *radix) kid(b byte) *radix {
+func (n *radix[L]) kid(b byte) *radix[L] {
 	// Few kids are the rule, where a scan beats a binary search.
 	for i, c := range n.bytes {
 		if c == b {
@@ -63,17 +63,14 @@ func (n *radix) kid(b byte) *radix {
 	return nil
 }
 
-// with returns the tree with the leaf of rest replaced; a nil or empty leaf is
-// removed. n may be nil. Nodes on the way are copied, all others are shared.
-func (n *radix) with(rest string, l *leaf) *radix {
-	if l != nil && l.empty() {
-		l = nil
-	}
+// with returns the tree with the leaf of rest replaced, or removed when l is
+// nil. n may be nil. Nodes on the way are copied, all others are shared.
+func (n *radix[L]) with(rest string, l *L) *radix[L] {
 	if n == nil {
 		if l == nil {
 			return nil
 		}
-		return &radix{edge: rest, leaf: l}
+		return &radix[L]{edge: rest, leaf: l}
 	}
 	common := commonLen(n.edge, rest)
 	if common < len(n.edge) {
@@ -82,7 +79,7 @@ func (n *radix) with(rest string, l *leaf) *radix {
 		}
 		lower := *n
 		lower.edge = n.edge[common:]
-		split := &radix{edge: n.edge[:common], kids: []*radix{&lower}, bytes: []byte{lower.edge[0]}}
+		split := &radix[L]{edge: n.edge[:common], kids: []*radix[L]{&lower}, bytes: []byte{lower.edge[0]}}
 		return split.with(rest, l)
 	}
 	next := *n
@@ -95,7 +92,7 @@ func (n *radix) with(rest string, l *leaf) *radix {
 }
 
 // replaceKid sets the kid whose edge begins with b in copies of n's slices.
-func (n *radix) replaceKid(b byte, kid *radix) {
+func (n *radix[L]) replaceKid(b byte, kid *radix[L]) {
 	i, found := slices.BinarySearch(n.bytes, b)
 	switch {
 	case kid == nil && !found:
@@ -112,7 +109,7 @@ func (n *radix) replaceKid(b byte, kid *radix) {
 }
 
 // compact removes a node that no longer serves a purpose. n is not shared yet.
-func (n *radix) compact() *radix {
+func (n *radix[L]) compact() *radix[L] {
 	if n.leaf != nil || len(n.kids) > 1 {
 		return n
 	}

@@ -8,7 +8,7 @@ import "slices"
 // immutable.
 type table struct {
 	all   list
-	paths *radix // nil when the category has no paths
+	paths *radix[leaf] // nil when the category has no paths
 }
 
 // filter narrows a search to one of Kong's index lists. The zero value lets
@@ -124,12 +124,16 @@ func (t *table) with(ch *change) *table {
 		if l := next.paths.get(key); l != nil {
 			old = l
 		}
-		next.paths = next.paths.with(key, &leaf{
+		l := &leaf{
 			key:    key,
 			prefix: old.prefix.with(&lc.prefix),
 			exact:  old.exact.with(&lc.exact),
 			regex:  old.regex.with(&lc.regex),
-		})
+		}
+		if l.empty() {
+			l = nil
+		}
+		next.paths = next.paths.with(key, l)
 	}
 	return next
 }
