@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
+	kongv1alpha1 "github.com/kong/kubernetes-configuration/api/configuration/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -114,7 +115,7 @@ func (d *decoder) list(document []byte) error {
 // does, and fills what the API server would.
 func namespaced(o client.Object) client.Object {
 	switch o := o.(type) {
-	case *netv1.IngressClass, *kongv1.KongClusterPlugin:
+	case *netv1.IngressClass, *kongv1.KongClusterPlugin, *kongv1alpha1.KongVault:
 		o.SetNamespace("")
 		return o
 	case *corev1.Secret:

@@ -97,7 +97,7 @@ type ObjectState struct {
 // state adds the state of a unit's object.
 func (g *graph) state(o fragment.Owner, d *Delivery) {
 	switch o.Kind {
-	case fragment.OwnerBackend, fragment.OwnerCertificate, fragment.OwnerCACertificate, fragment.OwnerGlobalPlugin:
+	case fragment.OwnerBackend, fragment.OwnerCertificate, fragment.OwnerCACertificate, fragment.OwnerCAConfigMap, fragment.OwnerGlobalPlugin:
 		return
 	}
 	state := ObjectState{Owner: o}

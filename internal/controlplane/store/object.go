@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
+	kongv1alpha1 "github.com/kong/kubernetes-configuration/api/configuration/v1alpha1"
 	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -35,13 +36,21 @@ const (
 	KindKongConsumerGroup Kind = "KongConsumerGroup"
 	KindUpstreamPolicy    Kind = "KongUpstreamPolicy"
 	KindReferenceGrant    Kind = "ReferenceGrant"
+	// KindConfigMap stands for the ConfigMaps labelled konghq.com/ca-cert.
+	KindConfigMap              Kind = "ConfigMap"
+	KindTCPIngress             Kind = "TCPIngress"
+	KindUDPIngress             Kind = "UDPIngress"
+	KindKongIngress            Kind = "KongIngress"
+	KindKongVault              Kind = "KongVault"
+	KindKongCustomEntity       Kind = "KongCustomEntity"
+	KindIngressClassParameters Kind = "IngressClassParameters"
 )
 
 // AddToScheme adds all kinds that the store keeps.
 func AddToScheme(s *runtime.Scheme) error {
 	return errors.Join(
 		corev1.AddToScheme(s), netv1.AddToScheme(s), discoveryv1.AddToScheme(s),
-		kongv1.AddToScheme(s), kongv1beta1.AddToScheme(s), gatewayv1beta1.Install(s),
+		kongv1.AddToScheme(s), kongv1beta1.AddToScheme(s), kongv1alpha1.AddToScheme(s), gatewayv1beta1.Install(s),
 	)
 }
 
@@ -80,6 +89,20 @@ func KeyOf(o client.Object) (key Key, ok bool) {
 		key.Kind = KindUpstreamPolicy
 	case *gatewayv1beta1.ReferenceGrant:
 		key.Kind = KindReferenceGrant
+	case *corev1.ConfigMap:
+		key.Kind = KindConfigMap
+	case *kongv1beta1.TCPIngress:
+		key.Kind = KindTCPIngress
+	case *kongv1beta1.UDPIngress:
+		key.Kind = KindUDPIngress
+	case *kongv1.KongIngress:
+		key.Kind = KindKongIngress
+	case *kongv1alpha1.KongVault:
+		key.Kind, key.Namespace = KindKongVault, ""
+	case *kongv1alpha1.KongCustomEntity:
+		key.Kind = KindKongCustomEntity
+	case *kongv1alpha1.IngressClassParameters:
+		key.Kind = KindIngressClassParameters
 	default:
 		return Key{}, false
 	}
@@ -97,6 +120,9 @@ func sameForTranslation(a, b client.Object) bool {
 	case *corev1.Service: // has no generation
 		b, ok := b.(*corev1.Service)
 		return ok && equality.Semantic.DeepEqual(a.Spec, b.Spec)
+	case *corev1.ConfigMap: // has none either
+		b, ok := b.(*corev1.ConfigMap)
+		return ok && maps.Equal(a.Data, b.Data)
 	case *corev1.Secret:
 		b, ok := b.(*corev1.Secret)
 		return ok && a.ResourceVersion == b.ResourceVersion

@@ -5,6 +5,7 @@ package store
 import (
 	"slices"
 
+	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
 	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -97,6 +98,18 @@ func (r *recorder) UpstreamPolicy(namespace, name string) *kongv1beta1.KongUpstr
 	return p
 }
 
+// ConfigMap implements fragment.Refs.
+func (r *recorder) ConfigMap(namespace, name string) *corev1.ConfigMap {
+	c, _ := r.object(Key{KindConfigMap, namespace, name}).(*corev1.ConfigMap)
+	return c
+}
+
+// KongIngress implements fragment.Refs.
+func (r *recorder) KongIngress(namespace, name string) *kongv1.KongIngress {
+	k, _ := r.object(Key{KindKongIngress, namespace, name}).(*kongv1.KongIngress)
+	return k
+}
+
 // Granted implements fragment.Refs.
 func (r *recorder) Granted(from fragment.GrantFrom, to fragment.GrantTo) bool {
 	r.record(dependency{view: viewGrants, object: Key{KindReferenceGrant, to.Namespace, ""}})
@@ -139,6 +152,12 @@ func (r *recorder) Certificate(namespace, secret string) fragment.CertificateFac
 // CACertificate implements fragment.Refs.
 func (r *recorder) CACertificate(namespace, secret string) fragment.CertificateFacts {
 	f, _ := r.facts(fragment.Owner{Kind: fragment.OwnerCACertificate, Namespace: namespace, Name: secret}).(fragment.CertificateFacts)
+	return f
+}
+
+// CAConfigMap implements fragment.Refs.
+func (r *recorder) CAConfigMap(namespace, name string) fragment.CertificateFacts {
+	f, _ := r.facts(fragment.Owner{Kind: fragment.OwnerCAConfigMap, Namespace: namespace, Name: name}).(fragment.CertificateFacts)
 	return f
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	kongv1alpha1 "github.com/kong/kubernetes-configuration/api/configuration/v1alpha1"
 	netv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -102,8 +103,12 @@ func (s *Store) remove(key Key) {
 
 // changed marks what a change of an object touches. old or now is nil.
 func (s *Store) changed(key Key, old, now client.Object) {
-	if key.Kind == KindIngressClass {
+	switch key.Kind {
+	case KindIngressClass:
 		s.classChanged(key.Name)
+		return
+	case KindIngressClassParameters:
+		s.parametersChanged()
 		return
 	}
 	for _, g := range s.graphs {
@@ -159,8 +164,15 @@ func (s *Store) classChanged(class string) {
 	}
 }
 
-// SetGateway adds a gateway or changes its settings; DefaultClass is found out
-// by the store.
+// parametersChanged looks again what the classes' parameters say.
+func (s *Store) parametersChanged() {
+	for _, g := range s.graphs {
+		s.configure(g, g.settings)
+	}
+}
+
+// SetGateway adds a gateway or changes its settings; what depends on the
+// IngressClass is found out by the store.
 func (s *Store) SetGateway(key types.NamespacedName, settings fragment.Settings) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -203,10 +215,11 @@ func (s *Store) RemoveGateway(key types.NamespacedName) {
 // configure applies settings: everything is translated again, and the objects
 // of the class are looked for.
 func (s *Store) configure(g *graph, settings fragment.Settings) {
-	settings.DefaultClass = false
-	if class, ok := s.objects.byKey[Key{KindIngressClass, "", settings.Class}].(*netv1.IngressClass); ok {
-		settings.DefaultClass = class.Annotations[fragment.AnnotationDefaultClass] == "true"
-	}
+	class, _ := s.objects.byKey[Key{KindIngressClass, "", settings.Class}].(*netv1.IngressClass)
+	parameters := s.parameters(class)
+	settings.DefaultClass = class != nil && class.Annotations[fragment.AnnotationDefaultClass] == "true"
+	settings.ServiceUpstream = parameters.ServiceUpstream
+	settings.LegacyRegexDetection = parameters.EnableLegacyRegexDetection
 	if g.settings == settings {
 		return
 	}
@@ -218,6 +231,22 @@ func (s *Store) configure(g *graph, settings fragment.Settings) {
 		}
 	}
 	s.notify()
+}
+
+// parameters returns what the IngressClassParameters of a class say. Kong knows
+// those of a namespace only.
+func (s *Store) parameters(class *netv1.IngressClass) kongv1alpha1.IngressClassParametersSpec {
+	if class == nil || class.Spec.Parameters == nil {
+		return kongv1alpha1.IngressClassParametersSpec{}
+	}
+	ref := class.Spec.Parameters
+	if ref.Kind != kongv1alpha1.IngressClassParametersKind || ref.APIGroup == nil || *ref.APIGroup != kongv1alpha1.GroupVersion.Group || ref.Namespace == nil {
+		return kongv1alpha1.IngressClassParametersSpec{}
+	}
+	if p, ok := s.objects.byKey[Key{KindIngressClassParameters, *ref.Namespace, ref.Name}].(*kongv1alpha1.IngressClassParameters); ok {
+		return p.Spec
+	}
+	return kongv1alpha1.IngressClassParametersSpec{}
 }
 
 func compareNames(a, b types.NamespacedName) int {

@@ -50,7 +50,12 @@ func (s *summary) set(n *unit) {
 	replaceList(s, s.problems, n.owner, n.problems)
 	replaceList(s, s.backends, n.owner, n.result.Backends)
 	replaceMark(s, s.pending, n.owner, n.pending)
-	replaceMark(s, s.routes, n.owner, n.owner.Kind == fragment.OwnerIngress && n.root)
+	replaceMark(s, s.routes, n.owner, isRoute(n.owner.Kind) && n.root)
+}
+
+// isRoute reports whether units of the kind are made of route objects.
+func isRoute(kind fragment.OwnerKind) bool {
+	return kind == fragment.OwnerIngress || kind == fragment.OwnerTCPIngress || kind == fragment.OwnerUDPIngress
 }
 
 // remove forgets a unit.

@@ -3,9 +3,8 @@
 package store
 
 import (
-	"strings"
-
 	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
+	kongv1alpha1 "github.com/kong/kubernetes-configuration/api/configuration/v1alpha1"
 	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
 	netv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,12 +19,22 @@ func subjectOf(o fragment.Owner) Key {
 	switch o.Kind {
 	case fragment.OwnerIngress:
 		return Key{KindIngress, o.Namespace, o.Name}
+	case fragment.OwnerTCPIngress:
+		return Key{KindTCPIngress, o.Namespace, o.Name}
+	case fragment.OwnerUDPIngress:
+		return Key{KindUDPIngress, o.Namespace, o.Name}
+	case fragment.OwnerVault:
+		return Key{KindKongVault, "", o.Name}
+	case fragment.OwnerCustomEntity:
+		return Key{KindKongCustomEntity, o.Namespace, o.Name}
+	case fragment.OwnerCAConfigMap:
+		return Key{KindConfigMap, o.Namespace, o.Name}
 	case fragment.OwnerConsumer:
 		return Key{KindKongConsumer, o.Namespace, o.Name}
 	case fragment.OwnerConsumerGroup:
 		return Key{KindKongConsumerGroup, o.Namespace, o.Name}
 	case fragment.OwnerBackend:
-		return Key{KindService, o.Namespace, backendOf(o).Service}
+		return Key{KindService, o.Namespace, fragment.BackendOf(o).Service}
 	case fragment.OwnerCertificate, fragment.OwnerCACertificate:
 		return Key{KindSecret, o.Namespace, o.Name}
 	case fragment.OwnerPlugin:
@@ -36,13 +45,6 @@ func subjectOf(o fragment.Owner) Key {
 	return Key{KindKongClusterPlugin, "", o.Name}
 }
 
-// backendOf is the inverse of BackendKey.Owner. Neither names of Services nor
-// of ports contain a colon.
-func backendOf(o fragment.Owner) fragment.BackendKey {
-	service, port, _ := strings.Cut(o.Name, ":")
-	return fragment.BackendKey{Namespace: o.Namespace, Service: service, Port: port}
-}
-
 // rootOwner returns the unit that an object of a gateway's class makes by
 // itself; ok is false for objects that only count when something refers to them.
 func rootOwner(key Key, o client.Object) (owner fragment.Owner, ok bool) {
@@ -50,6 +52,14 @@ func rootOwner(key Key, o client.Object) (owner fragment.Owner, ok bool) {
 	switch o := o.(type) {
 	case *netv1.Ingress:
 		owner.Kind = fragment.OwnerIngress
+	case *kongv1beta1.TCPIngress:
+		owner.Kind = fragment.OwnerTCPIngress
+	case *kongv1beta1.UDPIngress:
+		owner.Kind = fragment.OwnerUDPIngress
+	case *kongv1alpha1.KongVault:
+		owner.Kind = fragment.OwnerVault
+	case *kongv1alpha1.KongCustomEntity:
+		owner.Kind = fragment.OwnerCustomEntity
 	case *kongv1.KongConsumer:
 		owner.Kind = fragment.OwnerConsumer
 	case *kongv1beta1.KongConsumerGroup:
@@ -69,7 +79,8 @@ func rootOwner(key Key, o client.Object) (owner fragment.Owner, ok bool) {
 // because another unit refers to them.
 func isRoot(kind fragment.OwnerKind) bool {
 	switch kind {
-	case fragment.OwnerIngress, fragment.OwnerConsumer, fragment.OwnerConsumerGroup, fragment.OwnerGlobalPlugin:
+	case fragment.OwnerIngress, fragment.OwnerTCPIngress, fragment.OwnerUDPIngress, fragment.OwnerConsumer,
+		fragment.OwnerConsumerGroup, fragment.OwnerGlobalPlugin, fragment.OwnerVault, fragment.OwnerCustomEntity:
 		return true
 	}
 	return false
@@ -78,8 +89,11 @@ func isRoot(kind fragment.OwnerKind) bool {
 // owns reports whether a root object belongs to the gateway's class.
 func owns(s fragment.Settings, o client.Object) bool {
 	var class *string
-	if ing, ok := o.(*netv1.Ingress); ok {
-		class = ing.Spec.IngressClassName
+	switch o := o.(type) {
+	case *netv1.Ingress:
+		class = o.Spec.IngressClassName
+	case *kongv1alpha1.KongCustomEntity:
+		return o.Spec.ControllerName == s.Class
 	}
 	return s.Owns(o.GetAnnotations(), class)
 }
@@ -89,15 +103,25 @@ func owns(s fragment.Settings, o client.Object) bool {
 func (g *graph) translate(o fragment.Owner, r *recorder) fragment.Result {
 	switch o.Kind {
 	case fragment.OwnerBackend:
-		return ingress.TranslateBackend(backendOf(o), r)
+		return ingress.TranslateBackend(fragment.BackendOf(o), r)
 	case fragment.OwnerCertificate:
 		return ingress.TranslateCertificate(o.Namespace, o.Name, r)
 	case fragment.OwnerCACertificate:
 		return ingress.TranslateCACertificate(o.Namespace, o.Name, r)
+	case fragment.OwnerCAConfigMap:
+		return ingress.TranslateCAConfigMap(o.Namespace, o.Name, r)
 	}
 	switch s := r.object(subjectOf(o)).(type) {
 	case *netv1.Ingress:
 		return ingress.Translate(s, r)
+	case *kongv1beta1.TCPIngress:
+		return ingress.TranslateTCP(s, r)
+	case *kongv1beta1.UDPIngress:
+		return ingress.TranslateUDP(s, r)
+	case *kongv1alpha1.KongVault:
+		return kongcrd.TranslateVault(s, r)
+	case *kongv1alpha1.KongCustomEntity:
+		return kongcrd.TranslateCustomEntity(s, r)
 	case *kongv1.KongPlugin:
 		return kongcrd.TranslatePlugin(s, r)
 	case *kongv1.KongClusterPlugin:

@@ -14,23 +14,32 @@ import (
 // OwnerKind is a kind of translation unit.
 type OwnerKind string
 
-// The translation units. Ingress, consumer, consumer group and global plugin
-// units exist because an object of the gateway's class exists; the others exist
-// as long as another unit refers to them.
+// The translation units. Ingress, TCPIngress, UDPIngress, consumer, consumer
+// group, global plugin, vault and custom entity units exist because an object of
+// the gateway's class exists; the others exist as long as another unit refers to
+// them.
 const (
 	OwnerIngress       OwnerKind = "Ingress"
+	OwnerTCPIngress    OwnerKind = "TCPIngress"
+	OwnerUDPIngress    OwnerKind = "UDPIngress"
 	OwnerConsumer      OwnerKind = "KongConsumer"
 	OwnerConsumerGroup OwnerKind = "KongConsumerGroup"
 	OwnerGlobalPlugin  OwnerKind = "GlobalPlugin"
+	OwnerVault         OwnerKind = "KongVault"
+	OwnerCustomEntity  OwnerKind = "KongCustomEntity"
 	OwnerBackend       OwnerKind = "Backend"
 	OwnerCertificate   OwnerKind = "Certificate"
+	// OwnerCACertificate is a CA certificate in a Secret, OwnerCAConfigMap one in
+	// a ConfigMap.
 	OwnerCACertificate OwnerKind = "CACertificate"
+	OwnerCAConfigMap   OwnerKind = "CACertificateConfigMap"
 	OwnerPlugin        OwnerKind = "Plugin"
 )
 
 // Owner names a translation unit: the part of a configuration that is made, and
 // replaced, as a whole. Namespace is empty for units of cluster-scoped objects;
-// Name is the object's name, followed by ":port" for a backend.
+// Name is the object's name, followed by ":port" for a backend, and ":tcp" or
+// ":udp" for one of stream routes.
 type Owner struct {
 	Kind      OwnerKind
 	Namespace string
@@ -107,10 +116,15 @@ const (
 	ReasonClassMissing        = "ClassMissing"
 	ReasonConflict            = "Conflict"
 	ReasonConsumerInvalid     = "ConsumerInvalid"
+	ReasonConfigMapInvalid    = "ConfigMapInvalid"
+	ReasonConfigMapNotFound   = "ConfigMapNotFound"
 	ReasonCredentialInvalid   = "CredentialInvalid"
+	ReasonCustomEntityInvalid = "CustomEntityInvalid"
 	ReasonDelegatedToMesh     = "DelegatedToMesh"
 	ReasonEndpointRefused     = "EndpointRefused"
 	ReasonGroupNotFound       = "ConsumerGroupNotFound"
+	ReasonKongIngressInvalid  = "KongIngressInvalid"
+	ReasonKongIngressNotFound = "KongIngressNotFound"
 	ReasonPluginConfigInvalid = "PluginConfigInvalid"
 	ReasonPluginNotFound      = "PluginNotFound"
 	ReasonPluginUnknown       = "PluginUnknown"
@@ -121,6 +135,7 @@ const (
 	ReasonRouteInvalid        = "RouteInvalid"
 	ReasonSecretInvalid       = "SecretInvalid"
 	ReasonSecretNotFound      = "SecretNotFound"
+	ReasonVaultInvalid        = "VaultInvalid"
 )
 
 // Backend is a Service port that routes send requests to. The gateway's egress

@@ -26,8 +26,9 @@ func RefOf(group, version, kind string, o metav1.Object) ObjectRef {
 }
 
 // Tags returns the tags that say which object an entity was made from, as
-// Kong's ingress controller writes them, followed by the user's own.
-func Tags(r ObjectRef, annotations map[string]string) []string {
+// Kong's ingress controller writes them, followed by the user's own: those of
+// the annotation, then more.
+func Tags(r ObjectRef, annotations map[string]string, more ...string) []string {
 	tags := []string{"k8s-name:" + r.Name}
 	if r.Namespace != "" {
 		tags = append(tags, "k8s-namespace:"+r.Namespace)
@@ -45,7 +46,7 @@ func Tags(r ObjectRef, annotations map[string]string) []string {
 	for _, t := range tags {
 		seen[t] = true
 	}
-	for _, t := range List(annotations[AnnotationTags]) {
+	for _, t := range append(List(annotations[AnnotationTags]), more...) {
 		if !seen[t] && validTag(t) {
 			seen[t] = true
 			tags = append(tags, t)

@@ -3,8 +3,10 @@
 package fragment
 
 import (
+	"strings"
 	"time"
 
+	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
 	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -27,6 +29,12 @@ type Settings struct {
 	ServiceHost bool
 	// ClusterDomain is the DNS domain of the cluster, "cluster.local" if empty.
 	ClusterDomain string
+	// ServiceUpstream sends requests to the Services' own addresses instead of
+	// their endpoints (IngressClassParameters).
+	ServiceUpstream bool
+	// LegacyRegexDetection takes paths with characters that have a meaning in
+	// regular expressions for such (IngressClassParameters).
+	LegacyRegexDetection bool
 	// LocalRefused is true when the proxies refuse to connect to their own pod
 	// and to link-local addresses.
 	LocalRefused bool
@@ -63,6 +71,11 @@ type Refs interface {
 	EndpointSlices(namespace, service string) []*discoveryv1.EndpointSlice
 	// Secret returns a Secret with its data.
 	Secret(namespace, name string) *corev1.Secret
+	// ConfigMap returns a ConfigMap that holds a CA certificate. Others are not
+	// read: nil is returned for them as well.
+	ConfigMap(namespace, name string) *corev1.ConfigMap
+	// KongIngress returns a KongIngress.
+	KongIngress(namespace, name string) *kongv1.KongIngress
 	// UpstreamPolicy returns a KongUpstreamPolicy.
 	UpstreamPolicy(namespace, name string) *kongv1beta1.KongUpstreamPolicy
 	// Granted reports whether a ReferenceGrant in to's namespace permits the
@@ -78,6 +91,8 @@ type Refs interface {
 	// CACertificate returns what is known about a Secret with a CA certificate,
 	// and keeps its unit alive.
 	CACertificate(namespace, secret string) CertificateFacts
+	// CAConfigMap is CACertificate for a ConfigMap.
+	CAConfigMap(namespace, name string) CertificateFacts
 	// Plugin returns the plugin that a KongPlugin, or with an empty namespace a
 	// KongClusterPlugin, describes.
 	Plugin(namespace, name string) PluginFacts
@@ -104,11 +119,25 @@ type BackendKey struct {
 	Service   string
 	// Port is the port's number or name, in the form it was referred to.
 	Port string
+	// Stream is "tcp" or "udp" for a backend of stream routes, else "".
+	Stream string
 }
 
 // Owner returns the backend's unit.
 func (k BackendKey) Owner() Owner {
-	return Owner{Kind: OwnerBackend, Namespace: k.Namespace, Name: k.Service + ":" + k.Port}
+	name := k.Service + ":" + k.Port
+	if k.Stream != "" {
+		name += ":" + k.Stream
+	}
+	return Owner{Kind: OwnerBackend, Namespace: k.Namespace, Name: name}
+}
+
+// BackendOf is the inverse of BackendKey.Owner. Neither names of Services nor
+// of ports contain a colon.
+func BackendOf(o Owner) BackendKey {
+	service, rest, _ := strings.Cut(o.Name, ":")
+	port, stream, _ := strings.Cut(rest, ":")
+	return BackendKey{Namespace: o.Namespace, Service: service, Port: port, Stream: stream}
 }
 
 // BackendFacts is what units learn about a backend they refer to.
@@ -164,6 +193,12 @@ const (
 	// ClaimCACertificate is contended for by the Secrets that give a CA
 	// certificate the same id.
 	ClaimCACertificate ClaimScope = "ca-certificate"
+	// ClaimUpstreamName is contended for by backends: the same Service port may be
+	// reached by HTTP and by stream routes.
+	ClaimUpstreamName ClaimScope = "upstream-name"
+	// ClaimCertificateID is contended for by custom entities that give a
+	// certificate the same id.
+	ClaimCertificateID ClaimScope = "certificate-id"
 	// ClaimRouteName is contended for by routes, whose names are not unique by
 	// construction.
 	ClaimRouteName ClaimScope = "route-name"
@@ -182,6 +217,8 @@ const (
 	ClaimConsumerCustomID ClaimScope = "consumer-custom-id"
 	// ClaimGroupName is contended for by consumer groups.
 	ClaimGroupName ClaimScope = "consumer-group-name"
+	// ClaimVaultPrefix is contended for by vaults.
+	ClaimVaultPrefix ClaimScope = "vault-prefix"
 	// ClaimCredential is contended for by credentials with a unique key. The
 	// value is the type and a digest of the key.
 	ClaimCredential ClaimScope = "credential"

@@ -26,41 +26,78 @@ const (
 // label konghq.com/ca-cert. Trouble is passed on to those who refer to it.
 func TranslateCACertificate(namespace, name string, refs fragment.Refs) fragment.Result {
 	secret := refs.Secret(namespace, name)
-	fail := func(reason, message, fix string) fragment.Result {
-		return fragment.Result{Facts: fragment.CertificateFacts{
-			Reason: reason, Message: fmt.Sprintf("Secret %s/%s %s; it is believed by nobody", namespace, name, message), Fix: fix,
-		}}
+	a := authority{
+		owner: fragment.Owner{Kind: fragment.OwnerCACertificate, Namespace: namespace, Name: name},
+		kind:  "Secret", invalid: fragment.ReasonSecretInvalid,
 	}
 	if secret == nil {
-		return fail(fragment.ReasonSecretNotFound, "does not exist", "create the Secret, with the members id and cert")
+		return a.fail(fragment.ReasonSecretNotFound, "does not exist", "create the Secret, with the members id and cert")
 	}
-	if secret.Labels[fragment.LabelCACertificate] != "true" {
-		return fail(fragment.ReasonSecretInvalid, "is not marked as a CA certificate", "label it "+fragment.LabelCACertificate+`: "true"`)
+	a.ref = fragment.RefOf("", "v1", "Secret", secret)
+	a.marked = secret.Labels[fragment.LabelCACertificate] == "true"
+	a.member = func(key string) string { return string(secret.Data[key]) }
+	return a.translate(refs)
+}
+
+// TranslateCAConfigMap is TranslateCACertificate for a ConfigMap.
+func TranslateCAConfigMap(namespace, name string, refs fragment.Refs) fragment.Result {
+	configMap := refs.ConfigMap(namespace, name)
+	a := authority{
+		owner: fragment.Owner{Kind: fragment.OwnerCAConfigMap, Namespace: namespace, Name: name},
+		kind:  "ConfigMap", invalid: fragment.ReasonConfigMapInvalid,
 	}
-	id := strings.ToLower(strings.TrimSpace(string(secret.Data[caCertificateID])))
+	if configMap == nil {
+		return a.fail(fragment.ReasonConfigMapNotFound, "does not exist, or is not marked as a CA certificate",
+			"create the ConfigMap, with the members id and cert, and label it "+fragment.LabelCACertificate+`: "true"`)
+	}
+	a.ref = fragment.RefOf("", "v1", "ConfigMap", configMap)
+	a.marked = configMap.Labels[fragment.LabelCACertificate] == "true"
+	a.member = func(key string) string { return configMap.Data[key] }
+	return a.translate(refs)
+}
+
+// authority is the CA certificate in a Secret or ConfigMap.
+type authority struct {
+	owner  fragment.Owner
+	kind   string
+	ref    fragment.ObjectRef
+	marked bool
+	member func(key string) string
+	// invalid is the reason when the object's members are wrong.
+	invalid string
+}
+
+func (a *authority) fail(reason, message, fix string) fragment.Result {
+	return fragment.Result{Facts: fragment.CertificateFacts{
+		Reason: reason, Message: fmt.Sprintf("%s %s/%s %s; it is believed by nobody", a.kind, a.owner.Namespace, a.owner.Name, message), Fix: fix,
+	}}
+}
+
+func (a *authority) translate(refs fragment.Refs) fragment.Result {
+	if !a.marked {
+		return a.fail(a.invalid, "is not marked as a CA certificate", "label it "+fragment.LabelCACertificate+`: "true"`)
+	}
+	id := strings.ToLower(strings.TrimSpace(a.member(caCertificateID)))
 	if _, err := uuid.Parse(id); err != nil {
-		return fail(fragment.ReasonSecretInvalid, "has no UUID in its member id", "put a UUID of its own into "+caCertificateID)
+		return a.fail(a.invalid, "has no UUID in its member id", "put a UUID of its own into "+caCertificateID)
 	}
-	cert := strings.TrimSpace(string(secret.Data[caCertificateCert]))
+	cert := strings.TrimSpace(a.member(caCertificateCert))
 	if cert == "" {
-		cert = strings.TrimSpace(string(secret.Data[caCertificateCACrt]))
+		cert = strings.TrimSpace(a.member(caCertificateCACrt))
 	}
 	if err := checkAuthority(cert); err != "" {
-		return fail(fragment.ReasonCertificateInvalid, err, "put one PEM certificate of an authority into "+caCertificateCert)
+		return a.fail(fragment.ReasonCertificateInvalid, err, "put one PEM certificate of an authority into "+caCertificateCert)
 	}
 	claim := fragment.Claim{Scope: fragment.ClaimCACertificate, Value: id}
-	self := fragment.Owner{Kind: fragment.OwnerCACertificate, Namespace: namespace, Name: name}
-	if first, ok := refs.First(claim); ok && first.Owner != self {
-		r := fail(fragment.ReasonConflict, fmt.Sprintf("has the id %s of Secret %s/%s", id, first.Owner.Namespace, first.Owner.Name), "give each CA certificate an id of its own")
+	if first, ok := refs.First(claim); ok && first.Owner != a.owner {
+		r := a.fail(fragment.ReasonConflict, fmt.Sprintf("has the id %s of %s", id, whose(first.Owner)), "give each CA certificate an id of its own")
 		r.Claims = []fragment.Claim{claim}
 		return r
 	}
 	return fragment.Result{
-		Claims: []fragment.Claim{claim},
-		Entities: []entity.Entity{&entity.CACertificate{
-			ID: entity.ID(id), Cert: cert, Tags: fragment.Tags(fragment.RefOf("", "v1", "Secret", secret), nil),
-		}},
-		Facts: fragment.CertificateFacts{ID: entity.ID(id)},
+		Claims:   []fragment.Claim{claim},
+		Entities: []entity.Entity{&entity.CACertificate{ID: entity.ID(id), Cert: cert, Tags: fragment.Tags(a.ref, nil)}},
+		Facts:    fragment.CertificateFacts{ID: entity.ID(id)},
 	}
 }
 
@@ -78,4 +115,16 @@ func checkAuthority(text string) string {
 		return "holds a certificate that is not an authority's"
 	}
 	return ""
+}
+
+// whose names the object that a claimant is made from.
+func whose(o fragment.Owner) string {
+	kind := "Secret"
+	switch o.Kind {
+	case fragment.OwnerCAConfigMap:
+		kind = "ConfigMap"
+	case fragment.OwnerCustomEntity:
+		kind = string(o.Kind)
+	}
+	return kind + " " + o.Namespace + "/" + o.Name
 }

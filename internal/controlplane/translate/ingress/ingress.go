@@ -10,7 +10,6 @@ import (
 	netv1 "k8s.io/api/networking/v1"
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
-	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/kongcrd"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
@@ -27,7 +26,7 @@ func Owner(ing *netv1.Ingress) fragment.Owner {
 // Translate returns the Kong routes of an Ingress, the plugins attached to them
 // and the SNIs of its TLS section.
 func Translate(ing *netv1.Ingress, refs fragment.Refs) fragment.Result {
-	t := translation{ing: ing, ref: Ref(ing), owner: Owner(ing), refs: refs}
+	t := translation{ing: ing, routeObject: routeObject{ref: Ref(ing), annotations: ing.Annotations, owner: Owner(ing), refs: refs}}
 	t.regexPrefix = defaultRegexPrefix
 	if p := ing.Annotations[fragment.AnnotationRegexPrefix]; p != "" {
 		t.regexPrefix = p
@@ -37,20 +36,17 @@ func Translate(ing *netv1.Ingress, refs fragment.Refs) fragment.Result {
 	}
 	t.defaultBackend()
 	t.plugins()
-	t.tls()
+	for i, section := range ing.Spec.TLS {
+		t.tls(i, section.SecretName, section.Hosts)
+	}
 	return t.result
 }
 
 // translation is the state of one Translate call.
 type translation struct {
+	routeObject
 	ing         *netv1.Ingress
-	ref         fragment.ObjectRef
-	owner       fragment.Owner
-	refs        fragment.Refs
 	regexPrefix string
-	routes      []*entity.Route
-	result      fragment.Result
-	reported    bool // annotation problems are the same for every route
 }
 
 // group is what becomes one Kong route: all paths of one host to one backend.
@@ -129,62 +125,29 @@ func (t *translation) route(g *group) {
 }
 
 // newRoute adds a route with the defaults of Kong's ingress controller, or nil
-// when there can be no service, or the name belongs to another Ingress: names
-// are made of parts that may themselves contain dots, so two Ingresses can come
-// to the same one.
+// when there can be none.
 func (t *translation) newRoute(name string, backend fragment.BackendKey, field string) *entity.Route {
-	claim := fragment.Claim{Scope: fragment.ClaimRouteName, Value: name}
-	t.result.Claims = append(t.result.Claims, claim)
-	if first, ok := t.refs.First(claim); ok && first.Owner != t.owner {
-		t.result.Report(t.ref, field, fragment.ReasonConflict,
-			fmt.Sprintf("the Kong route name %q is already taken by %s; this rule is not served", name, first.Owner),
-			"rename one of the two Ingresses")
-		return nil
-	}
-	facts := t.refs.Backend(backend)
-	if facts.Reason != "" {
-		t.result.Report(t.ref, field, facts.Reason, facts.Message, facts.Fix)
-	}
-	if facts.Service == "" {
+	r, facts := t.add(name, backend, field)
+	if r == nil {
 		return nil
 	}
 	preserveHost := !facts.RewriteHost
-	r := &entity.Route{
-		ID:           fragment.ID(entity.KindRoute, name),
-		Name:         name,
-		Service:      &entity.Ref{ID: facts.Service},
-		StripPath:    new(bool),
-		PreserveHost: &preserveHost,
-		Tags:         fragment.Tags(t.ref, t.ing.Annotations),
-	}
-	t.routes = append(t.routes, r)
-	fix := "remove the annotation, or give the Service a cluster address"
-	if t.refs.Settings().ServiceHost {
-		fix = "remove the annotation, or set spec.mesh.upstreamHost: Preserve of the gateway"
-	}
-	if facts.RewriteHost && strings.EqualFold(t.ing.Annotations[fragment.AnnotationPreserveHost], "true") {
+	r.StripPath, r.PreserveHost = new(bool), &preserveHost
+	if facts.RewriteHost && strings.EqualFold(t.annotations[fragment.AnnotationPreserveHost], "true") {
+		fix := "remove the annotation, or give the Service a cluster address"
+		if t.refs.Settings().ServiceHost {
+			fix = "remove the annotation, or set spec.mesh.upstreamHost: Preserve of the gateway"
+		}
 		t.result.Report(t.ref, fragment.AnnotationField(fragment.AnnotationPreserveHost), fragment.ReasonBackendUnsupported,
 			fmt.Sprintf("the mesh knows the pods of %s/%s only by the Service's name; requests with another Host header do not reach them", backend.Namespace, backend.Service),
 			fix)
 	}
-	t.result.Entities = append(t.result.Entities, r)
 	return r
 }
 
 // annotate applies the Ingress's annotations to a route and checks the outcome.
-// A route that cannot be served makes the whole version of the Ingress invalid.
 func (t *translation) annotate(r *entity.Route, field string) {
-	for _, p := range annotateRoute(r, t.ing.Annotations) {
-		if !t.reported {
-			t.result.Report(t.ref, p.field, fragment.ReasonAnnotationIgnored, p.message, p.fix)
-		}
-	}
-	t.reported = true
-	for _, p := range t.refs.Check(r) {
-		t.result.Invalid = true
-		t.result.Report(t.ref, field, fragment.ReasonRouteInvalid,
-			fmt.Sprintf("the Kong route %s is not valid: %s: %s", r.Name, p.Field, p.Message), "correct the path, host or annotation")
-	}
+	t.check(r, annotateRoute(r, t.annotations), field, "correct the path, host or annotation")
 }
 
 // defaultBackend adds the route of spec.defaultBackend. Only the oldest Ingress
@@ -212,65 +175,4 @@ func (t *translation) defaultBackend() {
 	}
 	r.Paths = []string{"/"}
 	t.annotate(r, field)
-}
-
-// plugins attaches the annotated plugins to every route.
-func (t *translation) plugins() {
-	from := kongcrd.Referrer{Object: t.ref, Annotations: t.ing.Annotations, Refs: t.refs}
-	attachments := make([]kongcrd.Attachment, 0, len(t.routes))
-	for _, r := range t.routes {
-		attachments = append(attachments, kongcrd.Attachment{Route: r.ID})
-	}
-	kongcrd.Attach(from, fragment.ClaimPluginOnRoute, attachments, &t.result)
-}
-
-// tls adds the SNIs of the TLS section. A host goes to the oldest Ingress that
-// brings a certificate for it.
-func (t *translation) tls() {
-	for i, section := range t.ing.Spec.TLS {
-		if section.SecretName == "" || len(section.Hosts) == 0 {
-			continue
-		}
-		field := fmt.Sprintf("spec.tls[%d].secretName", i)
-		cert := t.refs.Certificate(t.ing.Namespace, section.SecretName)
-		if cert.Reason != "" {
-			t.result.Report(t.ref, field, cert.Reason, cert.Message, cert.Fix)
-		}
-		if cert.ID == "" {
-			continue
-		}
-		for _, host := range fragment.Unique(section.Hosts) {
-			t.sni(host, cert.ID, field)
-		}
-	}
-}
-
-func (t *translation) sni(host string, cert entity.ID, field string) {
-	claim := fragment.Claim{Scope: fragment.ClaimSNI, Value: host, Data: string(cert)}
-	for _, mine := range t.result.Claims {
-		if mine.Scope == claim.Scope && mine.Value == host {
-			return // an earlier section of this Ingress has it
-		}
-	}
-	t.result.Claims = append(t.result.Claims, claim)
-	if first, ok := t.refs.First(claim); ok && first.Owner != t.owner {
-		if first.Data != claim.Data {
-			t.result.Report(t.ref, field, fragment.ReasonConflict,
-				fmt.Sprintf("the older %s already brings another certificate for host %s; this one is not used for it", first.Owner, host),
-				"use one Secret per host")
-		}
-		return
-	}
-	sni := &entity.SNI{
-		ID:          fragment.ID(entity.KindSNI, host),
-		Name:        host,
-		Certificate: &entity.Ref{ID: cert},
-		Tags:        fragment.Tags(t.ref, t.ing.Annotations),
-	}
-	if problems := t.refs.Check(sni); len(problems) > 0 {
-		t.result.Report(t.ref, field, fragment.ReasonRouteInvalid,
-			fmt.Sprintf("host %q cannot have a certificate: %s", host, problems[0].Message), "correct the host")
-		return
-	}
-	t.result.Entities = append(t.result.Entities, sni)
 }

@@ -46,8 +46,35 @@ var routeAnnotations = []routeAnnotation{
 // annotateRoute applies the annotations of a route object and returns those
 // that it had to ignore.
 func annotateRoute(r *entity.Route, annotations map[string]string) []ignored {
-	var problems []ignored
+	return append(applyAnnotations(routeAnnotations, r, annotations), headers(r, annotations)...)
+}
+
+// streamAnnotations are those that mean something for stream routes.
+var streamAnnotations = []routeAnnotation{
+	{fragment.AnnotationProtocols, streamProtocols},
+	{fragment.AnnotationSNIs, snis},
+}
+
+// annotateStream applies the annotations of an object with stream routes and
+// returns those that it had to ignore: nothing can be matched in a stream but
+// where it goes to.
+func annotateStream(r *entity.Route, annotations map[string]string) []ignored {
+	problems := applyAnnotations(streamAnnotations, r, annotations)
 	for _, a := range routeAnnotations {
+		if _, set := annotations[a.key]; set && a.key != fragment.AnnotationProtocols && a.key != fragment.AnnotationSNIs {
+			problems = append(problems, ignored{
+				field:   fragment.AnnotationField(a.key),
+				message: "the annotation means nothing for stream routes; it is ignored",
+				fix:     "remove the annotation, or use an Ingress",
+			})
+		}
+	}
+	return problems
+}
+
+func applyAnnotations(list []routeAnnotation, r *entity.Route, annotations map[string]string) []ignored {
+	var problems []ignored
+	for _, a := range list {
 		value, set := annotations[a.key]
 		if !set {
 			continue
@@ -56,7 +83,7 @@ func annotateRoute(r *entity.Route, annotations map[string]string) []ignored {
 			problems = append(problems, ignoredAnnotation(a.key, value, err))
 		}
 	}
-	return append(problems, headers(r, annotations)...)
+	return problems
 }
 
 func ignoredAnnotation(key, value string, want error) ignored {
@@ -150,6 +177,24 @@ func routeProtocols(r *entity.Route, value string) error {
 		list = []entity.Protocol{entity.ProtocolHTTP, entity.ProtocolHTTPS}
 	}
 	r.Protocols = list
+	return nil
+}
+
+// streamProtocols sets the protocols of a stream route.
+func streamProtocols(r *entity.Route, value string) error {
+	var list []entity.Protocol
+	for _, v := range fragment.Unique(fragment.List(value)) {
+		p := entity.Protocol(v)
+		switch p {
+		case entity.ProtocolTCP, entity.ProtocolTLS, entity.ProtocolTLSPassthrough, entity.ProtocolUDP:
+		default:
+			return errors.New("a comma list of tcp, tls, tls_passthrough, udp")
+		}
+		list = append(list, p)
+	}
+	if len(list) > 0 {
+		r.Protocols = list
+	}
 	return nil
 }
 

@@ -3,8 +3,6 @@
 package kongcrd
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -143,8 +141,7 @@ func readCredential(typeName string, secret *corev1.Secret) (*entity.Credential,
 	}
 	unique := ""
 	if kind.unique != "" {
-		sum := sha256.Sum256(secret.Data[kind.unique])
-		unique = kind.collection + ":" + hex.EncodeToString(sum[:])
+		unique = credentialKey(kind.collection, secret.Data[kind.unique])
 	}
 	ref := fragment.RefOf("", "v1", "Secret", secret)
 	return &entity.Credential{Type: kind.collection, Fields: fields, Tags: fragment.Tags(ref, nil)}, unique, nil
