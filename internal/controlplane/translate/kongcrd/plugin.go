@@ -171,7 +171,7 @@ func (s *source) violated(list []entity.Problem) *fault {
 	}
 	texts := make([]string, 0, len(list))
 	for _, p := range list {
-		texts = append(texts, p.Field+": "+p.Message)
+		texts = append(texts, p.Field+": "+s.quote(p))
 	}
 	return &fault{
 		field: list[0].Field, reason: fragment.ReasonPluginConfigInvalid, invalid: true,
