@@ -17,7 +17,7 @@ func (c *crossChecker) pluginProtocols(set *Set) {
 		}
 	}
 	for _, p := range set.Plugins {
-		fits := func(r *Route) bool { return c.shareProtocol(p, r) }
+		fits := func(r *Route) bool { return RunsOn(p, r.Protocols, c.schemas) }
 		switch {
 		case p.Route != nil:
 			if r := routes[p.Route.ID]; r != nil && !fits(r) {
@@ -31,21 +31,21 @@ func (c *crossChecker) pluginProtocols(set *Set) {
 	}
 }
 
-// shareProtocol reports whether a plugin can run on a route, with the defaults
-// of both: they have a protocol in common, or are both for HTTP, where Kong
-// leaves it to each request's protocol whether the plugin runs.
-func (c *crossChecker) shareProtocol(p *Plugin, r *Route) bool {
+// RunsOn reports whether a plugin can run on routes of these protocols, with the
+// defaults of both: they have a protocol in common, or are both for HTTP, where
+// Kong leaves it to each request's protocol whether the plugin runs. A plugin
+// that s does not know runs everywhere: that is wrong with it on its own.
+func RunsOn(p *Plugin, protocols []Protocol, s SchemaSet) bool {
 	of := p.Protocols
 	if len(of) == 0 {
-		schema, known := c.schemas.Plugin(p.Name)
+		schema, known := s.Plugin(p.Name)
 		if !known {
-			return true // that is wrong with it
+			return true
 		}
 		if of = schema.DefaultProtocols; of == nil {
 			of = HTTPProtocols()
 		}
 	}
-	protocols := r.Protocols
 	if len(protocols) == 0 {
 		protocols = []Protocol{ProtocolHTTP, ProtocolHTTPS}
 	}

@@ -217,6 +217,11 @@ func (r *recorder) subject() client.Object {
 	return r.g.store.objects.byKey[key]
 }
 
+// Runs implements fragment.Refs.
+func (r *recorder) Runs(p *entity.Plugin, protocols []entity.Protocol) bool {
+	return entity.RunsOn(p, protocols, r.g.store.schemas)
+}
+
 // Check implements fragment.Refs.
 func (r *recorder) Check(e entity.Entity) []entity.Problem {
 	return entity.CheckEntity(e, r.g.store.schemas)

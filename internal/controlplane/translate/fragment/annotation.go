@@ -33,6 +33,7 @@ const (
 	AnnotationHeadersPrefix           = AnnotationPrefix + "headers."
 	AnnotationHeadersSeparator        = AnnotationPrefix + "headers-separator"
 	AnnotationPathHandling            = AnnotationPrefix + "path-handling"
+	AnnotationRewrite                 = AnnotationPrefix + "rewrite"
 
 	AnnotationProtocol       = AnnotationPrefix + "protocol"
 	AnnotationPath           = AnnotationPrefix + "path"
@@ -45,6 +46,7 @@ const (
 	AnnotationTLSVerifyDepth = AnnotationPrefix + "tls-verify-depth"
 
 	AnnotationUpstreamPolicy           = AnnotationPrefix + "upstream-policy"
+	AnnotationOverride                 = AnnotationPrefix + "override"
 	AnnotationClientCert               = AnnotationPrefix + "client-cert"
 	AnnotationCACertificatesSecrets    = AnnotationPrefix + "ca-certificates-secrets"
 	AnnotationCACertificatesConfigMaps = AnnotationPrefix + "ca-certificates-configmaps"

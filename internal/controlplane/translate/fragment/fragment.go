@@ -172,9 +172,11 @@ func (b Backend) Compare(other Backend) int {
 	)
 }
 
-// SamePort reports whether both are the same port of the same Service.
+// SamePort reports whether both are the same port of the same Service. A port
+// of UDP is another than that of TCP.
 func (b Backend) SamePort(other Backend) bool {
-	return b.Namespace == other.Namespace && b.Service == other.Service && b.Port == other.Port
+	return b.Namespace == other.Namespace && b.Service == other.Service && b.Port == other.Port &&
+		(b.Protocol == "udp") == (other.Protocol == "udp")
 }
 
 // Result is what the translation of one unit yields.

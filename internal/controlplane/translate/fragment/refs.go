@@ -65,6 +65,9 @@ type Refs interface {
 	// Check returns what is wrong with an entity on its own. It depends on
 	// nothing but the entity.
 	Check(entity.Entity) []entity.Problem
+	// Runs reports whether a plugin can run on routes of these protocols, none
+	// standing for http and https. It depends on nothing else.
+	Runs(p *entity.Plugin, protocols []entity.Protocol) bool
 	// Service returns a Service.
 	Service(namespace, name string) *corev1.Service
 	// EndpointSlices returns a Service's EndpointSlices, sorted by name.

@@ -49,11 +49,30 @@ type backend struct {
 	distrusted bool
 }
 
+// names returns the names of the Kong service and upstream. Kong's controller
+// gives the backends of HTTP and of stream routes to one Service port the same
+// upstream, and those of HTTP and TCP the same service, of which one is lost:
+// here the later ones have names of their own.
+func (b *backend) names() (service, upstream string) {
+	service = b.key.Namespace + "." + b.key.Service + "." + b.key.Port
+	upstream = b.key.Service + "." + b.key.Namespace + "." + b.key.Port
+	claim := fragment.Claim{Scope: fragment.ClaimUpstreamName, Value: upstream}
+	b.result.Claims = append(b.result.Claims, claim)
+	first, claimed := b.refs.First(claim)
+	shared := claimed && first.Owner != b.key.Owner()
+	if shared {
+		upstream += "." + b.key.Stream
+	}
+	if b.key.Stream == streamUDP || shared {
+		service += "." + b.key.Stream
+	}
+	return service, upstream + ".svc"
+}
+
 // entities makes the Kong service and upstream, with annotations. It reports
 // false for a name that no Service can have.
 func (b *backend) entities() bool {
-	name := b.key.Namespace + "." + b.key.Service + "." + b.key.Port
-	host := b.key.Service + "." + b.key.Namespace + "." + b.key.Port + ".svc"
+	name, host := b.names()
 	b.ref = fragment.ObjectRef{Version: "v1", Kind: "Service", Namespace: b.key.Namespace, Name: b.key.Service}
 	var annotations map[string]string
 	if b.svc != nil {
@@ -61,10 +80,13 @@ func (b *backend) entities() bool {
 		annotations = b.svc.Annotations
 	}
 	tags := fragment.Tags(b.ref, annotations)
-	b.service = &entity.Service{ID: fragment.ID(entity.KindService, name), Name: name, Host: host, Tags: tags}
+	b.service = &entity.Service{
+		ID: fragment.ID(entity.KindService, name), Name: name, Host: host, Protocol: entity.Protocol(b.key.Stream), Tags: tags,
+	}
 	b.upstream = &entity.Upstream{ID: fragment.ID(entity.KindUpstream, host), Name: host, Tags: tags}
 	plainService, plainUpstream := *b.service, *b.upstream
-	for _, p := range annotateService(b.service, b.upstream, annotations) {
+	b.kongIngress(annotations)
+	for _, p := range annotateService(b.service, b.upstream, annotations, b.key.Stream) {
 		b.result.Report(b.ref, p.field, fragment.ReasonAnnotationIgnored, p.message, p.fix)
 	}
 	b.upstreamTLS(annotations)
@@ -109,24 +131,25 @@ func (b *backend) resolve() {
 		b.externalName()
 		return
 	}
-	port := servicePort(b.svc, b.key.Port)
+	port := servicePort(b.svc, b.key)
 	if port == nil {
 		b.fail(fragment.ReasonBackendPort,
 			fmt.Sprintf("Service %s/%s has no port %q; requests are answered with 503", b.key.Namespace, b.key.Service, b.key.Port),
 			"name one of the Service's ports")
 		return
 	}
+	b.servicePort(int(port.Port))
 	headless := b.svc.Spec.ClusterIP == corev1.ClusterIPNone
 	settings := b.refs.Settings()
 	switch {
 	case settings.Mesh && !headless:
 		b.clusterIP(port)
-	case b.svc.Annotations[fragment.AnnotationServiceUpstream] == "true" && !headless:
-		b.targets = []string{b.svc.Name + "." + b.svc.Namespace + ".svc:" + strconv.Itoa(int(port.Port))}
+	case !settings.Mesh && (settings.ServiceUpstream || b.svc.Annotations[fragment.AnnotationServiceUpstream] == "true"):
+		b.targets = []string{net.JoinHostPort(serviceHost(b.key, settings), strconv.Itoa(int(port.Port)))}
 	default:
 		b.targets = endpointTargets(b.refs.EndpointSlices(b.key.Namespace, b.key.Service), port)
 	}
-	if settings.Mesh && (headless || settings.ServiceHost) {
+	if settings.Mesh && b.key.Stream == "" && (headless || settings.ServiceHost) {
 		b.rewriteHost(settings)
 	}
 	b.record(port, headless)
@@ -149,10 +172,25 @@ func (b *backend) clusterIP(port *corev1.ServicePort) {
 // goes by.
 func (b *backend) rewriteHost(settings fragment.Settings) {
 	if b.upstream.HostHeader == "" {
-		b.upstream.HostHeader = b.key.Service + "." + b.key.Namespace + ".svc." + clusterDomain(settings)
+		b.upstream.HostHeader = serviceHost(b.key, settings)
 	}
 	b.facts.RewriteHost = true
 }
+
+// serviceHost is the Service's full name.
+func serviceHost(key fragment.BackendKey, s fragment.Settings) string {
+	return key.Service + "." + key.Namespace + ".svc." + clusterDomain(s)
+}
+
+// servicePort records the Service's port in the Kong service, as Kong's
+// controller does; the targets have ports of their own. 80 is the default.
+func (b *backend) servicePort(port int) {
+	if port != defaultPort {
+		b.service.Port = &port
+	}
+}
+
+const defaultPort = 80
 
 func clusterDomain(s fragment.Settings) string {
 	if s.ClusterDomain == "" {
@@ -166,7 +204,7 @@ func clusterDomain(s fragment.Settings) string {
 func (b *backend) externalName() {
 	port, err := strconv.Atoi(b.key.Port)
 	if err != nil {
-		if p := servicePort(b.svc, b.key.Port); p != nil {
+		if p := servicePort(b.svc, b.key); p != nil {
 			port = int(p.Port)
 		} else {
 			b.fail(fragment.ReasonBackendPort,
@@ -176,14 +214,21 @@ func (b *backend) externalName() {
 		}
 	}
 	b.targets = []string{net.JoinHostPort(b.svc.Spec.ExternalName, strconv.Itoa(port))}
+	b.servicePort(port)
+	if b.key.Stream == streamUDP {
+		return
+	}
 	b.result.Backends = []fragment.Backend{{
 		Namespace: b.key.Namespace, Service: b.key.Service, ExternalName: b.svc.Spec.ExternalName,
 		Port: int32(port), Protocol: string(b.service.Protocol), // #nosec G109 G115 -- a port, bounded by the API server
 	}}
 }
 
-// record makes the backend known to the egress scope.
+// record makes the backend known to the egress scope. Sidecars leave UDP alone.
 func (b *backend) record(port *corev1.ServicePort, headless bool) {
+	if b.key.Stream == streamUDP {
+		return
+	}
 	r := fragment.Backend{
 		Namespace: b.key.Namespace, Service: b.key.Service, Headless: headless,
 		Port: port.Port, PortName: port.Name, Protocol: string(b.service.Protocol), Addresses: b.targets,
@@ -209,28 +254,44 @@ func (b *backend) finish() {
 		})
 	}
 	if b.svc != nil {
-		from := kongcrd.Referrer{Object: b.ref, Annotations: b.svc.Annotations, Refs: b.refs}
-		kongcrd.Attach(from, fragment.ClaimPluginOnService, []kongcrd.Attachment{{Service: b.service.ID}}, &b.result)
+		from := kongcrd.Referrer{Object: b.ref, Annotations: b.svc.Annotations, Refs: b.refs, Stream: b.key.Stream != ""}
+		kongcrd.Attach(from, fragment.ClaimPluginOnService, []kongcrd.Attachment{{Service: b.service.ID, Protocols: routeProtocolsOf(b.key.Stream)}}, &b.result)
 	}
 }
 
-// servicePort finds a port by number or name; a number that is no port of the
-// Service may be the target port of one.
-func servicePort(svc *corev1.Service, ref string) *corev1.ServicePort {
-	ports := svc.Spec.Ports
-	number, err := strconv.Atoi(ref)
-	if err != nil {
-		return find(ports, func(p corev1.ServicePort) bool { return p.Name == ref })
+// routeProtocolsOf returns the protocols of the routes to a backend.
+func routeProtocolsOf(stream string) []entity.Protocol {
+	switch stream {
+	case streamTCP:
+		return []entity.Protocol{entity.ProtocolTCP, entity.ProtocolTLS, entity.ProtocolTLSPassthrough}
+	case streamUDP:
+		return []entity.Protocol{entity.ProtocolUDP}
 	}
-	if p := find(ports, func(p corev1.ServicePort) bool { return int(p.Port) == number }); p != nil {
-		return p
-	}
-	return find(ports, func(p corev1.ServicePort) bool { return p.TargetPort.IntValue() == number })
+	return nil
 }
 
-func find(ports []corev1.ServicePort, match func(corev1.ServicePort) bool) *corev1.ServicePort {
-	if i := slices.IndexFunc(ports, match); i >= 0 {
-		return &ports[i]
+// servicePort finds a port by number or name; a number, or name, that is no port
+// of the Service may be the target port of one. A Service may have the same
+// number for TCP and for UDP.
+func servicePort(svc *corev1.Service, key fragment.BackendKey) *corev1.ServicePort {
+	number, err := strconv.Atoi(key.Port)
+	var matches []func(p corev1.ServicePort) bool
+	if err == nil {
+		matches = append(matches,
+			func(p corev1.ServicePort) bool { return int(p.Port) == number },
+			func(p corev1.ServicePort) bool { return p.TargetPort.IntValue() == number })
+	} else {
+		matches = append(matches,
+			func(p corev1.ServicePort) bool { return p.Name == key.Port },
+			func(p corev1.ServicePort) bool { return p.TargetPort.StrVal == key.Port })
+	}
+	for _, match := range matches {
+		i := slices.IndexFunc(svc.Spec.Ports, func(p corev1.ServicePort) bool {
+			return (p.Protocol == corev1.ProtocolUDP) == (key.Stream == streamUDP) && match(p)
+		})
+		if i >= 0 {
+			return &svc.Spec.Ports[i]
+		}
 	}
 	return nil
 }

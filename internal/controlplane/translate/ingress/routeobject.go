@@ -16,6 +16,7 @@ type routeObject struct {
 	annotations map[string]string
 	owner       fragment.Owner
 	refs        fragment.Refs
+	stream      bool // the routes are stream routes
 	routes      []*entity.Route
 	result      fragment.Result
 	reported    bool // annotation problems are the same for every route
@@ -68,10 +69,10 @@ func (t *routeObject) check(r *entity.Route, annotations []ignored, field, fix s
 
 // plugins attaches the annotated plugins to every route.
 func (t *routeObject) plugins() {
-	from := kongcrd.Referrer{Object: t.ref, Annotations: t.annotations, Refs: t.refs}
+	from := kongcrd.Referrer{Object: t.ref, Annotations: t.annotations, Refs: t.refs, Stream: t.stream}
 	attachments := make([]kongcrd.Attachment, 0, len(t.routes))
 	for _, r := range t.routes {
-		attachments = append(attachments, kongcrd.Attachment{Route: r.ID})
+		attachments = append(attachments, kongcrd.Attachment{Route: r.ID, Protocols: r.Protocols})
 	}
 	kongcrd.Attach(from, fragment.ClaimPluginOnRoute, attachments, &t.result)
 }

@@ -45,12 +45,18 @@ var serviceAnnotations = []serviceAnnotation{
 }
 
 // annotateService applies the annotations of a Service and returns those that
-// it had to ignore.
-func annotateService(s *entity.Service, u *entity.Upstream, annotations map[string]string) []ignored {
+// it had to ignore. stream is as in fragment.BackendKey.
+func annotateService(s *entity.Service, u *entity.Upstream, annotations map[string]string, stream string) []ignored {
 	var problems []ignored
 	for _, a := range serviceAnnotations {
 		value, set := annotations[a.key]
 		if !set {
+			continue
+		}
+		if stream != "" && a.key == fragment.AnnotationProtocol {
+			if err := streamServiceProtocol(s, stream, value); err != nil {
+				problems = append(problems, ignoredAnnotation(a.key, value, err))
+			}
 			continue
 		}
 		if err := a.apply(s, u, value); err != nil {
@@ -72,11 +78,25 @@ func serviceProtocol(s *entity.Service, _ *entity.Upstream, value string) error 
 	return nil
 }
 
+// streamServiceProtocol sets the protocol of a service behind stream routes.
+func streamServiceProtocol(s *entity.Service, stream, value string) error {
+	p := entity.Protocol(strings.ToLower(strings.TrimSpace(value)))
+	switch {
+	case stream == streamUDP && p != entity.ProtocolUDP:
+		return errors.New("udp behind a UDPIngress")
+	case stream == streamTCP && p != entity.ProtocolTCP && p != entity.ProtocolTLS && p != entity.ProtocolTLSPassthrough:
+		return errors.New("tcp, tls or tls_passthrough behind a TCPIngress")
+	}
+	s.Protocol = p
+	return nil
+}
+
 func servicePath(s *entity.Service, _ *entity.Upstream, value string) error {
 	if !strings.HasPrefix(value, "/") {
 		return errors.New(`a path that starts with "/"`)
 	}
-	if s.Protocol != entity.ProtocolGRPC && s.Protocol != entity.ProtocolGRPCS {
+	switch s.Protocol {
+	case "", entity.ProtocolHTTP, entity.ProtocolHTTPS, entity.ProtocolWS, entity.ProtocolWSS:
 		s.Path = value
 	}
 	return nil

@@ -19,6 +19,12 @@ const (
 	kindUDPIngress = "UDPIngress"
 )
 
+// The transports of stream routes' backends.
+const (
+	streamTCP = "tcp"
+	streamUDP = "udp"
+)
+
 // TCPRef names a TCPIngress.
 func TCPRef(ing *kongv1beta1.TCPIngress) fragment.ObjectRef {
 	return fragment.RefOf(kongv1beta1.GroupVersion.Group, kongv1beta1.GroupVersion.Version, kindTCPIngress, ing)
@@ -32,9 +38,9 @@ func UDPRef(ing *kongv1beta1.UDPIngress) fragment.ObjectRef {
 // TranslateTCP returns the stream routes of a TCPIngress, one for each rule, the
 // plugins attached to them and the SNIs of its TLS section.
 func TranslateTCP(ing *kongv1beta1.TCPIngress, refs fragment.Refs) fragment.Result {
-	t := streamTranslation{stream: "tcp", protocols: []entity.Protocol{entity.ProtocolTCP, entity.ProtocolTLS}}
+	t := streamTranslation{transport: streamTCP, protocols: []entity.Protocol{entity.ProtocolTCP, entity.ProtocolTLS}}
 	t.routeObject = routeObject{
-		ref: TCPRef(ing), annotations: ing.Annotations, refs: refs,
+		ref: TCPRef(ing), annotations: ing.Annotations, refs: refs, stream: true,
 		owner: fragment.Owner{Kind: fragment.OwnerTCPIngress, Namespace: ing.Namespace, Name: ing.Name},
 	}
 	for i, rule := range ing.Spec.Rules {
@@ -50,9 +56,9 @@ func TranslateTCP(ing *kongv1beta1.TCPIngress, refs fragment.Refs) fragment.Resu
 // TranslateUDP returns the stream routes of a UDPIngress, one for each rule, and
 // the plugins attached to them.
 func TranslateUDP(ing *kongv1beta1.UDPIngress, refs fragment.Refs) fragment.Result {
-	t := streamTranslation{stream: "udp", suffix: ".udp", protocols: []entity.Protocol{entity.ProtocolUDP}}
+	t := streamTranslation{transport: streamUDP, suffix: ".udp", protocols: []entity.Protocol{entity.ProtocolUDP}}
 	t.routeObject = routeObject{
-		ref: UDPRef(ing), annotations: ing.Annotations, refs: refs,
+		ref: UDPRef(ing), annotations: ing.Annotations, refs: refs, stream: true,
 		owner: fragment.Owner{Kind: fragment.OwnerUDPIngress, Namespace: ing.Namespace, Name: ing.Name},
 	}
 	for i, rule := range ing.Spec.Rules {
@@ -65,7 +71,7 @@ func TranslateUDP(ing *kongv1beta1.UDPIngress, refs fragment.Refs) fragment.Resu
 // streamTranslation is the state of one TranslateTCP or TranslateUDP call.
 type streamTranslation struct {
 	routeObject
-	stream    string // as in fragment.BackendKey
+	transport string // as in fragment.BackendKey
 	suffix    string // of the routes' names
 	protocols []entity.Protocol
 }
@@ -74,7 +80,7 @@ type streamTranslation struct {
 func (t *streamTranslation) rule(i int, host string, port int, to kongv1beta1.IngressBackend) {
 	field := fmt.Sprintf("spec.rules[%d]", i)
 	name := strings.Join([]string{t.owner.Namespace, t.owner.Name, strconv.Itoa(i)}, ".") + t.suffix
-	backend := fragment.BackendKey{Namespace: t.owner.Namespace, Service: to.ServiceName, Port: strconv.Itoa(to.ServicePort), Stream: t.stream}
+	backend := fragment.BackendKey{Namespace: t.owner.Namespace, Service: to.ServiceName, Port: strconv.Itoa(to.ServicePort), Stream: t.transport}
 	r, _ := t.add(name, backend, field+".backend")
 	if r == nil {
 		return

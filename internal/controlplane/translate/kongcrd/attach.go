@@ -21,6 +21,9 @@ type Attachment struct {
 	Route         entity.ID
 	Consumer      entity.ID
 	ConsumerGroup entity.ID
+	// Protocols are those of the route, or of the service's routes; none stands
+	// for http and https.
+	Protocols []entity.Protocol
 }
 
 // key is unique for an attachment.
@@ -33,6 +36,8 @@ type Referrer struct {
 	Object      fragment.ObjectRef
 	Annotations map[string]string
 	Refs        fragment.Refs
+	// Stream is true for what has stream routes.
+	Stream bool
 }
 
 // reference is one entry of a plugins annotation.
@@ -105,7 +110,12 @@ func (from Referrer) references(result *fragment.Result) []reference {
 
 // consequence says what an unusable reference leads to.
 func (from Referrer) consequence() string {
-	if from.Refs.Settings().RunWithoutBrokenPlugins {
+	switch without := from.Refs.Settings().RunWithoutBrokenPlugins; {
+	case from.Stream && without:
+		return "sessions are served without it"
+	case from.Stream:
+		return "sessions that it would apply to are closed"
+	case without:
 		return "requests are served without it"
 	}
 	return "requests that it would apply to are answered with 500"
@@ -223,7 +233,11 @@ func (a *attacher) plugin(ref reference) {
 		a.taken[slot] = ref.name
 		p := instance(ref.facts.Template, ref.owner.String(), at)
 		if problems := a.from.Refs.Check(p); len(problems) > 0 {
-			a.misplaced(ref, at, problems[0])
+			a.misplaced(ref, at, problems[0].Field+": "+problems[0].Message)
+			continue
+		}
+		if (at.Route != "" || at.Service != "") && !a.from.Refs.Runs(p, at.Protocols) {
+			a.misplaced(ref, at, "protocols: it runs on none of the protocols here")
 			continue
 		}
 		a.result.Entities = append(a.result.Entities, p)
@@ -233,14 +247,14 @@ func (a *attacher) plugin(ref reference) {
 // misplaced deals with a plugin that cannot be attached here, such as an
 // authentication plugin on a consumer. Where that leaves a route or service
 // without it, all of its requests are answered with 500.
-func (a *attacher) misplaced(ref reference, at Attachment, p entity.Problem) {
+func (a *attacher) misplaced(ref reference, at Attachment, why string) {
 	consequence := "it is not applied"
 	if at.Route != "" || at.Service != "" {
 		consequence = a.from.consequence()
-		a.mark(Attachment{Route: at.Route, Service: at.Service})
+		a.mark(Attachment{Route: at.Route, Service: at.Service, Protocols: at.Protocols})
 	}
 	a.reportOnce(fragment.ReasonPluginUnusable,
-		fmt.Sprintf("%q, of type %s, cannot be attached here: %s: %s; %s", ref.name, ref.facts.Template.Name, p.Field, p.Message, consequence),
+		fmt.Sprintf("%q, of type %s, cannot be attached here: %s; %s", ref.name, ref.facts.Template.Name, why, consequence),
 		"remove the reference, here or on the consumer or group that refers to the same plugin")
 }
 

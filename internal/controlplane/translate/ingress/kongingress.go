@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingress
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/kongcrd"
+)
+
+// kongIngress applies the upstream part of the KongIngress that the Service
+// names. Annotations and a KongUpstreamPolicy are applied later, and win. In the
+// mesh only the Host header is left to it: see upstreamPolicy.
+func (b *backend) kongIngress(annotations map[string]string) {
+	name, named := annotations[fragment.AnnotationOverride]
+	if !named {
+		return
+	}
+	name = strings.TrimSpace(name)
+	object := b.refs.KongIngress(b.key.Namespace, name)
+	if object == nil {
+		b.result.Report(b.ref, fragment.AnnotationField(fragment.AnnotationOverride), fragment.ReasonKongIngressNotFound,
+			fmt.Sprintf("KongIngress %s/%s does not exist; Kong's defaults apply", b.key.Namespace, name),
+			"create it, or better use a KongUpstreamPolicy and "+fragment.AnnotationUpstreamPolicy)
+		return
+	}
+	ref := kongcrd.KongIngressRef(object)
+	if object.Proxy != nil || object.Route != nil {
+		b.result.Report(ref, "proxy, route", fragment.ReasonKongIngressInvalid,
+			"the sections proxy and route of a KongIngress are not read", "use the annotations of the Service and the Ingress")
+	}
+	if object.Upstream == nil {
+		return
+	}
+	changed := *b.upstream
+	meshed := b.refs.Settings().Mesh
+	if err := kongcrd.ApplyKongIngress(object.Upstream, &changed, meshed); err != nil {
+		b.result.Report(ref, "upstream.healthchecks", fragment.ReasonKongIngressInvalid,
+			fmt.Sprintf("the health checks cannot be read; Kong's defaults apply to Service %s/%s", b.key.Namespace, b.key.Service), "correct the KongIngress")
+		return
+	}
+	if problems := b.refs.Check(&changed); len(problems) > 0 {
+		b.result.Report(ref, "upstream."+problems[0].Field, fragment.ReasonKongIngressInvalid,
+			fmt.Sprintf("%s; Kong's defaults apply to Service %s/%s", problems[0].Message, b.key.Namespace, b.key.Service), "correct the KongIngress")
+		return
+	}
+	b.upstream = &changed
+	if meshed && kongcrd.BalancesUpstream(object.Upstream) {
+		b.result.Report(ref, "upstream", fragment.ReasonDelegatedToMesh,
+			fmt.Sprintf("Service %s/%s is balanced and watched by the mesh; only host_header has an effect on it", b.key.Namespace, b.key.Service),
+			"say the same in a DestinationRule for the Service")
+	}
+}
