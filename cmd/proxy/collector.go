@@ -10,38 +10,47 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 )
 
-// collector exposes the engine's counters. Its labels do not grow with the
-// configuration.
+// collector exposes the engine's counters, those that Kong has under Kong's
+// names. Its labels do not grow with the configuration.
 type collector struct {
 	engine      *engine.Engine
+	node        *prometheus.Desc
 	requests    *prometheus.Desc
-	answers     *prometheus.Desc
 	connections *prometheus.Desc
+	answers     *prometheus.Desc
 	refused     *prometheus.Desc
 }
 
-func newCollector(e *engine.Engine) *collector {
+// newCollector returns the collector of a node with an id of its own.
+func newCollector(e *engine.Engine, node string) *collector {
+	http := prometheus.Labels{"node_id": node, "subsystem": "http"}
 	return &collector{
-		engine:      e,
-		requests:    prometheus.NewDesc("kong_nginx_requests_total", "Requests since the start.", nil, nil),
+		engine: e,
+		node: prometheus.NewDesc("kong_node_info", "Kong Node metadata information", nil,
+			prometheus.Labels{"node_id": node, "version": version}),
+		requests:    prometheus.NewDesc("kong_nginx_requests_total", "Number of requests total", nil, http),
+		connections: prometheus.NewDesc("kong_nginx_connections_total", "Number of connections by subsystem", []string{"state"}, http),
 		answers:     prometheus.NewDesc("kong_istio_gateway_answers_total", "Answers by class of status.", []string{"class"}, nil),
-		connections: prometheus.NewDesc("kong_istio_gateway_client_connections", "Open client connections.", nil, nil),
 		refused:     prometheus.NewDesc("kong_istio_gateway_client_connections_refused_total", "Client connections closed at once because of a limit.", nil, nil),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	out <- c.node
 	out <- c.requests
-	out <- c.answers
 	out <- c.connections
+	out <- c.answers
 	out <- c.refused
 }
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	totals := c.engine.Stats().Totals()
-	out <- prometheus.MustNewConstMetric(c.requests, prometheus.CounterValue, float64(totals.Requests))
+	out <- prometheus.MustNewConstMetric(c.node, prometheus.GaugeValue, 1)
+	// A gauge, although it only grows: so it is Kong's.
+	out <- prometheus.MustNewConstMetric(c.requests, prometheus.GaugeValue, float64(totals.Requests))
+	out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(c.engine.Connections()), "active")
 	for class, n := range totals.Classes {
 		label := fmt.Sprintf("%dxx", class)
 		if class == 0 {
@@ -49,6 +58,5 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		}
 		out <- prometheus.MustNewConstMetric(c.answers, prometheus.CounterValue, float64(n), label)
 	}
-	out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(c.engine.Connections()))
 	out <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(c.engine.RefusedConnections()))
 }

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/gateway"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/status"
+	prometheusplugin "github.com/kong/kong-istio-gateway/internal/plugins/prometheus"
 	"github.com/kong/kong-istio-gateway/internal/plugins/registry"
 	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
 )
@@ -32,6 +34,7 @@ type process struct {
 	gateway *gateway.Gateway
 	engine  *engine.Engine
 	status  *status.Server
+	metrics *prometheus.Registry
 	access  *engine.AccessLog
 	source  source
 }
@@ -66,13 +69,11 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 		return nil, err
 	}
 	p.gateway, p.engine, p.dialer = g, g.Engine, g.Dialer
-	metrics := prometheus.NewRegistry()
-	if err := metrics.Register(newCollector(p.engine)); err != nil {
+	metrics, err := newMetrics(g, o.pod.uid)
+	if err != nil {
 		return nil, err
 	}
-	if err := metrics.Register(newStreamCollector(g.Streams)); err != nil {
-		return nil, err
-	}
+	p.metrics = metrics
 	p.status = status.New(status.Facts{Ready: p.readiness, Describe: p.describe, Metrics: metrics})
 	if o.declarativeConfig != "" {
 		f := newFile(p, o.declarativeConfig)
@@ -83,8 +84,26 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 	} else {
 		p.source, err = newStream(p)
 	}
-	return p, errors.Join(err, metrics.Register(collectors.NewGoCollector()),
-		metrics.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})))
+	return p, err
+}
+
+// newMetrics returns what /metrics exposes of a node, but for its source of
+// configuration. A node without an id gets one.
+func newMetrics(g *gateway.Gateway, node string) (*prometheus.Registry, error) {
+	if node == "" {
+		node = uuid.NewString()
+	}
+	counted := prometheusplugin.Of(g.Host)
+	metrics := prometheus.NewRegistry()
+	for _, c := range []prometheus.Collector{
+		newCollector(g.Engine, node), newStreamCollector(g.Streams, node), counted, newHealthCollector(g.Engine, counted),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	} {
+		if err := metrics.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return metrics, nil
 }
 
 func (p *process) readiness() error {

@@ -21,11 +21,11 @@ type streamCollector struct {
 	bytes       *prometheus.Desc
 }
 
-func newStreamCollector(s *streams.Server) *streamCollector {
+func newStreamCollector(s *streams.Server, node string) *streamCollector {
 	return &streamCollector{
 		server: s,
-		connections: prometheus.NewDesc("kong_nginx_connections_total", "Client connections by state.",
-			[]string{"state"}, prometheus.Labels{"subsystem": "stream"}),
+		connections: prometheus.NewDesc("kong_nginx_connections_total", "Number of connections by subsystem",
+			[]string{"state"}, prometheus.Labels{"node_id": node, "subsystem": "stream"}),
 		sessions: prometheus.NewDesc("kong_istio_gateway_stream_sessions_total", "Stream sessions that ended, by status.", []string{"transport", "code"}, nil),
 		refused:  prometheus.NewDesc("kong_istio_gateway_stream_refused_total", "Stream sessions that a limit refused or cut off before they were routed.", []string{"transport"}, nil),
 		bytes:    prometheus.NewDesc("kong_istio_gateway_stream_bytes_total", "Bytes of ended stream sessions, ingress from clients and egress to them.", []string{"direction"}, nil),

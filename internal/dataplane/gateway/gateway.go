@@ -40,6 +40,8 @@ type Gateway struct {
 	// Dialer is the way out of engine and plugins. Its policy may be changed
 	// while it is used.
 	Dialer *dial.Dialer
+	// Host is the process as its plugins see it.
+	Host plugin.Host
 }
 
 // New returns a data plane that does not listen yet. It reads the system's
@@ -79,5 +81,5 @@ func New(o Options) (*Gateway, error) {
 		ClientTLS: e.ClientTLS,
 		Logger:    o.Logger,
 	})
-	return &Gateway{Engine: e, Streams: streams, Dialer: dialer}, nil
+	return &Gateway{Engine: e, Streams: streams, Dialer: dialer, Host: host}, nil
 }

@@ -41,7 +41,7 @@ func New(facts Facts) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", s.status)
 	mux.HandleFunc("GET /status/ready", s.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(facts.Metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", metrics(facts.Metrics))
 	s.http = http.Server{Handler: mux, ReadHeaderTimeout: headTimeout}
 	return s
 }
@@ -69,6 +69,35 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	write(w, http.StatusOK, message{"ready"})
+}
+
+// metrics answers in the format that a scraper asks for; one that asks for none
+// is told the media type as Kong tells it.
+func metrics(from prometheus.Gatherer) http.HandlerFunc {
+	negotiated := promhttp.HandlerFor(from, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept") == "" {
+			w = &kongText{w}
+		}
+		negotiated.ServeHTTP(w, r)
+	}
+}
+
+// kongText names the text format as Kong does.
+type kongText struct{ http.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *kongText) WriteHeader(code int) {
+	if code == http.StatusOK {
+		w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// Write implements http.ResponseWriter.
+func (w *kongText) Write(p []byte) (int, error) {
+	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
+	return w.ResponseWriter.Write(p)
 }
 
 type message struct {

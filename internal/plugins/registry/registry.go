@@ -16,6 +16,7 @@ import (
 	iprestriction "github.com/kong/kong-istio-gateway/internal/plugins/ip-restriction"
 	jwt "github.com/kong/kong-istio-gateway/internal/plugins/jwt"
 	keyauth "github.com/kong/kong-istio-gateway/internal/plugins/key-auth"
+	prometheus "github.com/kong/kong-istio-gateway/internal/plugins/prometheus"
 	proxycache "github.com/kong/kong-istio-gateway/internal/plugins/proxy-cache"
 	ratelimiting "github.com/kong/kong-istio-gateway/internal/plugins/rate-limiting"
 	redirect "github.com/kong/kong-istio-gateway/internal/plugins/redirect"
@@ -40,6 +41,7 @@ func All() []plugin.Registration {
 		iprestriction.Registration,
 		jwt.Registration,
 		keyauth.Registration,
+		prometheus.Registration,
 		proxycache.Registration,
 		ratelimiting.Registration,
 		redirect.Registration,

@@ -16,6 +16,7 @@ import (
 	iprestriction "github.com/kong/kong-istio-gateway/internal/plugins/ip-restriction/schema"
 	jwt "github.com/kong/kong-istio-gateway/internal/plugins/jwt/schema"
 	keyauth "github.com/kong/kong-istio-gateway/internal/plugins/key-auth/schema"
+	prometheus "github.com/kong/kong-istio-gateway/internal/plugins/prometheus/schema"
 	proxycache "github.com/kong/kong-istio-gateway/internal/plugins/proxy-cache/schema"
 	ratelimiting "github.com/kong/kong-istio-gateway/internal/plugins/rate-limiting/schema"
 	redirect "github.com/kong/kong-istio-gateway/internal/plugins/redirect/schema"
@@ -39,6 +40,7 @@ var all = func() entity.SchemaSet {
 		iprestriction.Plugin,
 		jwt.Plugin,
 		keyauth.Plugin,
+		prometheus.Plugin,
 		proxycache.Plugin,
 		ratelimiting.Plugin,
 		redirect.Plugin,

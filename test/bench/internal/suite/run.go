@@ -112,10 +112,6 @@ func (r *Runner) start(ctx context.Context, e *entry, p *peer.Peer) error {
 		case err == nil:
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case p.Name == peer.Ours && e.row.Site.Prometheus:
-			e.Absent = "bin/proxy takes no prometheus plugin yet"
-			r.tell("%v\n", err)
-			return nil
 		default:
 			e.Failure = err.Error()
 			return nil
