@@ -29,6 +29,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/controlplane/streamauth"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/streamca"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
 	"github.com/kong/kong-istio-gateway/internal/operator/mesh"
 	"github.com/kong/kong-istio-gateway/internal/operator/render"
 	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
@@ -73,7 +74,7 @@ func newControlPlane(mgr ctrl.Manager, o options) (controlPlaneParts, error) {
 	}
 	cp.publisher = stream.New(c)
 	cp.routes = routes.New(routes.Config{
-		Cache: objects, Reader: mgr.GetAPIReader(), Writer: writer, Recorder: mgr.GetEventRecorder("kong-istio-gateway"),
+		Cache: objects, Reader: mgr.GetAPIReader(), Writer: writer,
 		Schemas: schemas.All(), Publisher: cp.publisher, Logger: log,
 	})
 	for _, r := range []manager.Runnable{&warm{objects}, cp.routes} {
@@ -219,8 +220,8 @@ func (a *routeAdapter) Facts(key types.NamespacedName) gateway.RouteFacts {
 		out.Problems = append(out.Problems, problemOf(p))
 	}
 	for _, b := range facts.Backends {
-		if b.ExternalName != "" {
-			continue // outside the cluster: no Service port to cover
+		if b.ExternalName != "" || b.Protocol == string(entity.ProtocolUDP) {
+			continue // outside the cluster, or not captured by sidecars: nothing to cover
 		}
 		if b.Protocol == "udp" {
 			continue // sidecars do not carry UDP: it goes straight to the Service

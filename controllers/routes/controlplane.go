@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -124,10 +123,8 @@ type Config struct {
 	Cache cache.Cache
 	// Reader reads Secrets from the API server, not from a cache.
 	Reader client.Reader
-	// Writer writes statuses.
-	Writer client.Client
-	// Recorder records events.
-	Recorder  events.EventRecorder
+	// Writer writes statuses and events.
+	Writer    client.Client
 	Schemas   entity.SchemaSet
 	Publisher Publisher
 	// Logger defaults to slog.Default.
@@ -152,9 +149,12 @@ type ControlPlane struct {
 	opens    workqueue.TypedRateLimitingInterface[types.NamespacedName]
 	secrets  workqueue.TypedRateLimitingInterface[store.SecretRequest]
 	statuses workqueue.TypedRateLimitingInterface[store.Key]
+	events   workqueue.TypedRateLimitingInterface[fragment.Problem]
+	recorded recorded
 
 	mu       sync.Mutex
 	gateways map[types.NamespacedName]*gatewayState
+	notices  notices
 }
 
 // gatewayState is guarded by ControlPlane.mu.
@@ -172,14 +172,17 @@ type gatewayState struct {
 	scopeTold bool // egress is what SetEgress told
 	rescope   bool // the egress scope may have changed
 
-	states   map[fragment.Owner]*objectState
+	states map[fragment.Owner]*objectState
+	// policies are the units of Services by the KongUpstreamPolicy they name.
+	policies map[store.Key]map[fragment.Owner]struct{}
 	awaiting []fragment.Owner // not yet known to be applied, oldest first
 	acked    configsync.Position
 	rejected []fragment.Problem
 	fleet    Fleet
 	// uncovered are the problems of the egress scope that were told last.
 	uncovered []fragment.Problem
-	reported  map[fragment.Problem]struct{}
+	// current are the problems that events are made of.
+	current []fragment.Problem
 }
 
 // New returns a control plane for a scheme that holds the kinds of Scheme.
@@ -195,6 +198,8 @@ func New(c Config) *ControlPlane {
 		opens:    workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[types.NamespacedName]()),
 		secrets:  workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[store.SecretRequest]()),
 		statuses: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[store.Key]()),
+		events:   workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[fragment.Problem]()),
+		recorded: make(recorded), notices: newNotices(),
 		gateways: make(map[types.NamespacedName]*gatewayState),
 	}
 }
@@ -212,7 +217,7 @@ func (c *ControlPlane) SetGateway(spec GatewaySpec) {
 	if g == nil {
 		g = &gatewayState{
 			fragments: make(map[fragment.Owner]fragment.Fragment), states: make(map[fragment.Owner]*objectState),
-			reported: make(map[fragment.Problem]struct{}),
+			policies: make(map[store.Key]map[fragment.Owner]struct{}),
 		}
 		c.gateways[spec.Key] = g
 	} else if g.spec.equal(spec) {
@@ -235,9 +240,10 @@ func (c *ControlPlane) removeLocked(key types.NamespacedName) {
 		return
 	}
 	delete(c.gateways, key)
-	for owner := range g.states {
-		c.enqueue(owner) // its addresses go with it
+	for _, s := range g.states {
+		c.enqueue(s.ObjectState) // what is said of it goes with it
 	}
+	c.tell()
 	c.store.RemoveGateway(key)
 	c.config.Publisher.Close(key)
 }
@@ -301,6 +307,7 @@ func (c *ControlPlane) Start(ctx context.Context) error {
 	for range secretReaders {
 		wg.Go(func() { work(ctx, c.secrets, c.readSecret) })
 	}
+	wg.Go(func() { work(ctx, c.events, c.writeEvent) })
 	for range statusWriters {
 		wg.Go(func() { work(ctx, c.statuses, c.writeStatus) })
 	}
@@ -318,6 +325,7 @@ func (c *ControlPlane) shutDown() {
 	c.opens.ShutDown()
 	c.secrets.ShutDown()
 	c.statuses.ShutDown()
+	c.events.ShutDown()
 }
 
 // NeedLeaderElection implements manager.LeaderElectionRunnable.

@@ -14,6 +14,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/configsync"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // open readies a gateway, or hands on its changed settings.
@@ -54,9 +55,9 @@ func (c *ControlPlane) open(ctx context.Context, key types.NamespacedName) error
 	if len(restored) > 0 {
 		c.store.Restore(key, restored)
 	}
-	for owner := range g.states {
-		if owner.Kind == fragment.OwnerIngress { // their addresses may have changed
-			c.enqueue(owner)
+	for owner, s := range g.states {
+		if isRoute(owner) { // their addresses may have changed
+			c.enqueue(s.ObjectState)
 		}
 	}
 	c.wake()
@@ -96,6 +97,9 @@ func (c *ControlPlane) publish() []types.NamespacedName {
 			facts[key] = true
 		}
 	}
+	if len(c.notices.since) > 0 {
+		c.tell()
+	}
 	return slices.SortedFunc(maps.Keys(facts), func(a, b types.NamespacedName) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
@@ -117,8 +121,11 @@ func (c *ControlPlane) take(d store.Delivery, g *gatewayState) {
 		}
 	}
 	for _, s := range d.States {
+		if old := g.states[s.Owner]; old != nil {
+			c.enqueue(old.ObjectState)
+		}
 		g.setState(s)
-		c.enqueue(s.Owner)
+		c.enqueue(s)
 	}
 }
 
@@ -168,8 +175,8 @@ func (g *gatewayState) scope() map[string]configsync.ScopeEntry {
 		return scope
 	}
 	for _, b := range g.summary.Backends {
-		if b.ClusterIP == "" {
-			continue
+		if b.ClusterIP == "" || b.Protocol == string(entity.ProtocolUDP) {
+			continue // not captured by the sidecar
 		}
 		for _, address := range b.Addresses {
 			scope[address] = configsync.ScopeEntry{EgressHash: g.egress[address], Held: g.held(address)}

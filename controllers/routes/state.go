@@ -7,9 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kong/kong-istio-gateway/api/v1alpha1"
@@ -17,13 +15,6 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 	"github.com/kong/kong-istio-gateway/internal/entity"
-)
-
-// Reasons of events: those of Kong's ingress controller, so that what watches
-// for them goes on working.
-const (
-	eventTranslationFailed = "KongConfigurationTranslationFailed"
-	eventApplyFailed       = "KongConfigurationApplyFailed"
 )
 
 // Reasons of problems that are not of translation.
@@ -45,12 +36,33 @@ type objectState struct {
 
 // setState takes over a state that the next publication will carry.
 func (g *gatewayState) setState(s store.ObjectState) {
+	if old := g.states[s.Owner]; old != nil {
+		g.follow(old.ObjectState, false)
+	}
 	if s.Object == nil {
 		delete(g.states, s.Owner)
 		return
 	}
+	g.follow(s, true)
 	g.states[s.Owner] = &objectState{ObjectState: s}
 	g.awaiting = append(g.awaiting, s.Owner)
+}
+
+// follow notes which KongUpstreamPolicy a Service names.
+func (g *gatewayState) follow(s store.ObjectState, follows bool) {
+	policy, ok := policyOf(s.Object)
+	switch {
+	case !ok:
+	case !follows:
+		delete(g.policies[policy], s.Owner)
+		if len(g.policies[policy]) == 0 {
+			delete(g.policies, policy)
+		}
+	case g.policies[policy] == nil:
+		g.policies[policy] = map[fragment.Owner]struct{}{s.Owner: {}}
+	default:
+		g.policies[policy][s.Owner] = struct{}{}
+	}
 }
 
 // number notes that everything taken over is part of the configuration at
@@ -95,7 +107,7 @@ func (c *ControlPlane) fleetChanged(key types.NamespacedName) (factsChanged bool
 		switch s := g.states[o]; {
 		case s == nil:
 		case g.applied(s):
-			c.enqueue(o)
+			c.enqueue(s.ObjectState)
 		default:
 			waiting = append(waiting, o)
 		}
@@ -105,12 +117,48 @@ func (c *ControlPlane) fleetChanged(key types.NamespacedName) (factsChanged bool
 	if slices.Equal(problems, g.rejected) && slices.Equal(before.ScopePending, g.fleet.ScopePending) && slices.Equal(before.Errors, g.fleet.Errors) {
 		return false
 	}
-	for _, p := range slices.Concat(g.rejected, problems) {
-		c.enqueueObject(p.Object)
-	}
 	g.rejected = problems
 	c.report(g)
 	return true
+}
+
+// report takes a gateway's present problems: the statuses of their objects are
+// looked at again, and events tell of what is new.
+func (c *ControlPlane) report(g *gatewayState) {
+	before := g.current
+	g.current = g.problems()
+	for _, p := range differing(before, g.current) {
+		c.enqueueObject(p.Object)
+	}
+	c.tell()
+}
+
+// differing returns what only one of two sorted lists holds.
+func differing(a, b []fragment.Problem) (out []fragment.Problem) {
+	for len(a) > 0 && len(b) > 0 {
+		switch order := a[0].Compare(b[0]); {
+		case order < 0:
+			out, a = append(out, a[0]), a[1:]
+		case order > 0:
+			out, b = append(out, b[0]), b[1:]
+		default:
+			a, b = a[1:], b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}
+
+// about returns the problems of one object.
+func (g *gatewayState) about(key store.Key) []fragment.Problem {
+	compare := func(p fragment.Problem, key store.Key) int {
+		return cmp.Or(cmp.Compare(p.Object.Kind, string(key.Kind)), cmp.Compare(p.Object.Namespace, key.Namespace), cmp.Compare(p.Object.Name, key.Name))
+	}
+	from, _ := slices.BinarySearchFunc(g.current, key, compare)
+	to := from
+	for to < len(g.current) && compare(g.current[to], key) == 0 {
+		to++
+	}
+	return g.current[from:to]
 }
 
 // problems are all of a gateway, sorted by object.
@@ -132,7 +180,7 @@ func (g *gatewayState) scopeProblems() []fragment.Problem {
 		for _, address := range b.Addresses {
 			_, pending := slices.BinarySearch(g.fleet.ScopePending, address)
 			switch {
-			case b.ClusterIP != "" && g.held(address):
+			case b.ClusterIP != "" && b.Protocol != string(entity.ProtocolUDP) && g.held(address):
 				problem.Reason = reasonScopeFrozen
 				problem.Message = fmt.Sprintf("new routes to port %d are held back: the gateway is paused and its egress scope (its Sidecar object) does not cover the port", b.Port)
 				problem.Fix = "unset spec.paused of KongIstioGateway " + g.spec.Key.String()
@@ -229,46 +277,4 @@ func entityTags(e entity.Entity) []string {
 		return e.Tags
 	}
 	return nil
-}
-
-// report records a Warning for each problem that was not there before.
-func (c *ControlPlane) report(g *gatewayState) {
-	now := make(map[fragment.Problem]struct{})
-	for _, p := range g.problems() {
-		now[p] = struct{}{}
-		if _, known := g.reported[p]; known {
-			continue
-		}
-		reason := eventTranslationFailed
-		switch p.Reason {
-		case reasonRejected, reasonScopePending, reasonScopeFrozen, reasonProxyError:
-			reason = eventApplyFailed
-		}
-		c.config.Recorder.Eventf(reference(p.Object), nil, corev1.EventTypeWarning, reason, p.Reason, "%s", note(p))
-	}
-	g.reported = now
-}
-
-// maxNote is how long the API server lets an event's note be.
-const maxNote = 1024
-
-// note is the text of a problem: field, what is wrong, what to do.
-func note(p fragment.Problem) string {
-	text := p.Message + " (" + p.Fix + ")"
-	if p.Field != "" {
-		text = p.Field + ": " + text
-	}
-	if len(text) > maxNote {
-		text = strings.ToValidUTF8(text[:maxNote-len("...")], "") + "..."
-	}
-	return text
-}
-
-// reference names the object of an event.
-func reference(r fragment.ObjectRef) *corev1.ObjectReference {
-	version := r.Version
-	if r.Group != "" {
-		version = r.Group + "/" + r.Version
-	}
-	return &corev1.ObjectReference{APIVersion: version, Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, UID: r.UID}
 }

@@ -16,16 +16,13 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -78,9 +75,6 @@ func run(m *testing.M) int {
 func prepare(api *apiserver.Server) (err error) {
 	api.Config.QPS, api.Config.Burst = 200, 400
 	if scheme, err = routes.Scheme(); err != nil {
-		return err
-	}
-	if err = eventsv1.AddToScheme(scheme); err != nil {
 		return err
 	}
 	if kube, err = client.New(api.Config, client.Options{Scheme: scheme}); err != nil {
@@ -207,15 +201,6 @@ func start(t *testing.T, namespace string) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clientset, err := kubernetes.NewForConfig(managerConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: clientset.EventsV1()})
-	if err := broadcaster.StartRecordingToSinkWithContext(ctx); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(broadcaster.Shutdown)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	fake := &fakeServer{
 		published: map[configsync.Gateway]configsync.Snapshot{}, count: map[configsync.Gateway]int{},
@@ -225,7 +210,7 @@ func start(t *testing.T, namespace string) *system {
 	s := &system{t: t, server: fake, gateway: types.NamespacedName{Namespace: namespace, Name: "edge"}, stop: stop}
 	s.cp = routes.New(routes.Config{
 		Cache: objects, Reader: writer, Writer: writer,
-		Recorder: broadcaster.NewRecorder(scheme, "kong-istio-gateway"), Schemas: schemas.All(),
+		Schemas:   schemas.All(),
 		Publisher: stream.New(stream.Config{Server: fake, Reader: writer, Writer: writer, Logger: log}), Logger: log,
 	})
 	for _, run := range []func(context.Context) error{objects.Start, s.cp.Start} {

@@ -4,64 +4,34 @@ package routes
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
-	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
-	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
-	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 )
 
-// crdKinds are the kinds that come and go with their CRDs, by CRD name.
-var crdKinds = map[string]struct {
-	kind    store.Kind
-	version string
-	object  func() client.Object
-}{
-	"kongplugins.configuration.konghq.com":          {store.KindKongPlugin, "v1", func() client.Object { return &kongv1.KongPlugin{} }},
-	"kongclusterplugins.configuration.konghq.com":   {store.KindKongClusterPlugin, "v1", func() client.Object { return &kongv1.KongClusterPlugin{} }},
-	"kongconsumers.configuration.konghq.com":        {store.KindKongConsumer, "v1", func() client.Object { return &kongv1.KongConsumer{} }},
-	"kongconsumergroups.configuration.konghq.com":   {store.KindKongConsumerGroup, "v1beta1", func() client.Object { return &kongv1beta1.KongConsumerGroup{} }},
-	"kongupstreampolicies.configuration.konghq.com": {store.KindUpstreamPolicy, "v1beta1", func() client.Object { return &kongv1beta1.KongUpstreamPolicy{} }},
-	"referencegrants.gateway.networking.k8s.io":     {store.KindReferenceGrant, "v1beta1", func() client.Object { return &gatewayv1beta1.ReferenceGrant{} }},
-}
-
-// coreKinds are always there. Only metadata of Secrets is watched.
-func coreKinds() []client.Object {
-	secrets := &metav1.PartialObjectMetadata{}
-	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-	return []client.Object{
-		&networkingv1.Ingress{}, &networkingv1.IngressClass{}, &corev1.Service{}, &discoveryv1.EndpointSlice{}, secrets,
-	}
-}
-
-func addToScheme(s *runtime.Scheme) error {
-	return errors.Join(store.AddToScheme(s), apiextensionsv1.AddToScheme(s))
-}
-
 // CacheOptions returns options for Config.Cache that keep what this package has
-// no use for out of memory: managed fields, and all of the CRDs but whether they
-// are served. Objects are not copied on reading.
+// no use for out of memory: managed fields, ConfigMaps without CA certificates,
+// and all of the CRDs but whether they are served. Reading starts no informer:
+// that of a kind whose CRD is gone would never be filled.
 func CacheOptions(scheme *runtime.Scheme) cache.Options {
 	strip := cache.TransformStripManagedFields()
 	return cache.Options{
-		Scheme: scheme, DefaultTransform: strip,
+		Scheme: scheme, DefaultTransform: strip, ReaderFailOnMissingInformer: true,
 		ByObject: map[client.Object]cache.ByObject{
+			&corev1.ConfigMap{}: {Label: labels.SelectorFromSet(labels.Set{fragment.LabelCACertificate: "true"})},
 			&apiextensionsv1.CustomResourceDefinition{}: {Transform: func(o any) (any, error) {
 				crd, ok := o.(*apiextensionsv1.CustomResourceDefinition)
 				if !ok {

@@ -19,8 +19,9 @@ type Delivery struct {
 	// that have none any more. Both are sorted by owner.
 	Changed []fragment.Fragment
 	Removed []fragment.Owner
-	// States are those of the route objects, plugins, consumers and groups that
-	// were looked at since the last call, sorted by owner.
+	// States are those of the route objects, plugins, consumers, groups, vaults,
+	// custom entities and Services with a KongUpstreamPolicy that were looked at
+	// since the last call, sorted by owner.
 	States []ObjectState
 	// Summary is the gateway's current one; SummaryChanged tells whether it
 	// differs from that of the last delivery.
@@ -81,7 +82,8 @@ func (g *graph) deliver(o fragment.Owner, d *Delivery) {
 	d.Changed = append(d.Changed, f)
 }
 
-// ObjectState is how an object with a status of its own does in one gateway.
+// ObjectState is how an object with a status of its own, or a Service whose
+// policy has one, does in one gateway.
 type ObjectState struct {
 	Owner fragment.Owner
 	// Object is the newest version, nil when the gateway no longer uses it.
@@ -90,14 +92,14 @@ type ObjectState struct {
 	// version of it when LastGood is true.
 	Used     bool
 	LastGood bool
-	// Problems are those of this object.
+	// Problems are those of this object, or of the policy that a Service names.
 	Problems []fragment.Problem
 }
 
 // state adds the state of a unit's object.
 func (g *graph) state(o fragment.Owner, d *Delivery) {
 	switch o.Kind {
-	case fragment.OwnerBackend, fragment.OwnerCertificate, fragment.OwnerCACertificate, fragment.OwnerCAConfigMap, fragment.OwnerGlobalPlugin:
+	case fragment.OwnerCertificate, fragment.OwnerCACertificate, fragment.OwnerCAConfigMap, fragment.OwnerGlobalPlugin:
 		return
 	}
 	state := ObjectState{Owner: o}
@@ -111,8 +113,15 @@ func (g *graph) state(o fragment.Owner, d *Delivery) {
 				state.Object = nil
 			}
 		}
+		about := subjectOf(o).Kind
+		if o.Kind == fragment.OwnerBackend {
+			about = KindUpstreamPolicy
+			if state.Object != nil && state.Object.GetAnnotations()[fragment.AnnotationUpstreamPolicy] == "" {
+				state.Object = nil
+			}
+		}
 		for _, p := range n.problems {
-			if p.Object.Kind == string(subjectOf(o).Kind) {
+			if p.Object.Kind == string(about) {
 				state.Problems = append(state.Problems, p)
 			}
 		}
