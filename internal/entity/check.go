@@ -10,7 +10,7 @@ import (
 // CheckEntity returns what is wrong with one sparse entity on its own, without
 // looking at others. References are only checked for their form.
 func CheckEntity(e Entity, s SchemaSet) []Problem {
-	_, problems := completeChecked(e, s)
+	_, problems := completeMap(e, s)
 	return problems
 }
 
@@ -43,6 +43,20 @@ func CompleteSet(set *Set, s SchemaSet) (*Set, error) {
 }
 
 func completeChecked(e Entity, s SchemaSet) (Entity, []Problem) {
+	full, problems := completeMap(e, s)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	out, err := fromMap(e.EntityKind(), credentialTypeOf(e), full)
+	if err != nil {
+		return nil, []Problem{{Key: KeyOf(e), Name: nameOf(e), Message: err.Error()}}
+	}
+	completeDerived(out)
+	return out, nil
+}
+
+// completeMap returns an entity's completed fields, as the schemas see them.
+func completeMap(e Entity, s SchemaSet) (map[string]any, []Problem) {
 	at := Problem{Key: KeyOf(e), Name: nameOf(e)}
 	m := toMap(e)
 	s.fill(e.EntityKind(), m)
@@ -51,20 +65,14 @@ func completeChecked(e Entity, s SchemaSet) (Entity, []Problem) {
 		at.Field, at.Message = field, message
 		return nil, []Problem{at}
 	}
-	full, violations := r.CompleteChecked(m)
+	violations := r.CompleteOwned(m)
 	if at.Key.ID == "" {
 		violations = append([]schema.Violation{{Path: "id", Message: "required field missing"}}, violations...)
 	}
 	if len(violations) > 0 {
 		return nil, problemsOf(at, violations)
 	}
-	out, err := fromMap(e.EntityKind(), credentialTypeOf(e), full)
-	if err != nil {
-		at.Message = err.Error()
-		return nil, []Problem{at}
-	}
-	completeDerived(out)
-	return out, nil
+	return m, nil
 }
 
 // completeDerived fills fields whose values follow from others.

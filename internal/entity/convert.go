@@ -43,19 +43,24 @@ func New(kind Kind) Entity {
 // toMap returns the fields of an entity as the schemas see them. Those of a
 // credential lie beside the fields that all entities have.
 func toMap(e Entity) map[string]any {
-	m := schema.Encode(e)
 	switch e := e.(type) {
 	case *Credential:
-		delete(m, "type")
-		delete(m, "fields")
+		plain := *e
+		plain.Type, plain.Fields = "", nil
+		m := schema.Encode(&plain)
 		fields, _ := schema.Canonical(e.Fields).(map[string]any)
 		maps.Copy(m, fields)
+		return m
 	case *Plugin:
+		plain := *e
+		plain.Config = nil
+		m := schema.Encode(&plain)
 		if len(e.Config) > 0 {
 			m["config"] = schema.Canonical(e.Config)
 		}
+		return m
 	}
-	return m
+	return schema.Encode(e)
 }
 
 // fromMap is the inverse of toMap. typ is the collection of a credential.

@@ -49,6 +49,25 @@ func Canonical(v any) any {
 	return canonicalReflect(reflect.ValueOf(v))
 }
 
+// clone returns a deep copy of a canonical value.
+func clone(v any) any {
+	switch v := v.(type) {
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = clone(e)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = clone(e)
+		}
+		return out
+	}
+	return v
+}
+
 func canonicalReflect(v reflect.Value) any {
 	switch v.Kind() {
 	case reflect.String:

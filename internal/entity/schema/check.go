@@ -15,6 +15,31 @@ func (c *checker) add(path, message string) {
 	c.violations = append(c.violations, Violation{Path: path, Message: message})
 }
 
+// count is how many violations there are; a nil checker collects none.
+func (c *checker) count() int {
+	if c == nil {
+		return 0
+	}
+	return len(c.violations)
+}
+
+// under puts a prefix before the paths of the violations from the first one on.
+// What lies inside a value is checked with paths that are relative to it: a
+// valid value, which is nearly every one, costs no paths.
+func (c *checker) under(first int, prefix string) {
+	for i := first; i < c.count(); i++ {
+		v := &c.violations[i]
+		switch {
+		case v.Path == "":
+			v.Path = prefix
+		case v.Path[0] == '[':
+			v.Path = prefix + v.Path
+		default:
+			v.Path = join(prefix, v.Path)
+		}
+	}
+}
+
 // validate checks a completed value.
 func (r *Record) validate(v map[string]any, path string, c *checker) {
 	before := len(c.violations)
@@ -32,7 +57,10 @@ func (r *Record) validate(v map[string]any, path string, c *checker) {
 	if len(r.checks) == 0 {
 		return
 	}
-	failed := make(map[string]bool)
+	var failed map[string]bool
+	if len(c.violations) > before {
+		failed = make(map[string]bool)
+	}
 	for _, x := range c.violations[before:] {
 		failed[x.Path] = true
 	}
@@ -91,7 +119,11 @@ func (c *checker) inside(f *Field, v any, path string) {
 	switch f.typ {
 	case TypeArray, TypeSet:
 		for i, e := range v.([]any) {
-			c.element(f.elem, e, index(path, i))
+			before := len(c.violations)
+			c.element(f.elem, e, "")
+			if len(c.violations) > before {
+				c.under(before, index(path, i))
+			}
 		}
 	case TypeMap:
 		m := v.(map[string]any)
@@ -102,13 +134,18 @@ func (c *checker) inside(f *Field, v any, path string) {
 		slices.Sort(keys)
 		for _, k := range keys {
 			before := len(c.violations)
-			c.field(f.key, k, join(path, k))
+			c.field(f.key, k, "")
 			if len(c.violations) == before {
-				c.element(f.elem, m[k], join(path, k))
+				c.element(f.elem, m[k], "")
+			}
+			if len(c.violations) > before {
+				c.under(before, join(path, k))
 			}
 		}
 	case TypeRecord:
-		f.record.validate(v.(map[string]any), path, c)
+		before := len(c.violations)
+		f.record.validate(v.(map[string]any), "", c)
+		c.under(before, path)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -53,7 +54,7 @@ func (r *Record) complete(v map[string]any, path string, c *checker) {
 // missing returns what stands in for an absent value.
 func (f *Field) missing() (any, bool) {
 	if f.hasDefault {
-		return Canonical(f.def), true // a copy
+		return clone(f.def), true
 	}
 	if f.required && f.typ == TypeRecord && !f.explicit {
 		return map[string]any{}, true
@@ -62,14 +63,20 @@ func (f *Field) missing() (any, bool) {
 }
 
 func (f *Field) complete(value any, path string, c *checker) any {
+	before := c.count()
 	switch v := value.(type) {
 	case map[string]any:
 		switch f.typ {
 		case TypeRecord:
-			f.record.complete(v, path, c)
+			f.record.complete(v, "", c)
+			c.under(before, path)
 		case TypeMap:
 			for k, e := range v {
-				v[k] = f.elem.complete(e, join(path, k), c)
+				before = c.count()
+				v[k] = f.elem.complete(e, "", c)
+				if c.count() > before {
+					c.under(before, join(path, k))
+				}
 			}
 		}
 	case []any:
@@ -77,7 +84,11 @@ func (f *Field) complete(value any, path string, c *checker) any {
 			return value
 		}
 		for i, e := range v {
-			v[i] = f.elem.complete(e, index(path, i), c)
+			before = c.count()
+			v[i] = f.elem.complete(e, "", c)
+			if c.count() > before {
+				c.under(before, index(path, i))
+			}
 		}
 		if f.typ == TypeSet {
 			return unique(v)
@@ -88,6 +99,9 @@ func (f *Field) complete(value any, path string, c *checker) any {
 
 // unique drops later duplicates of plain values, in place.
 func unique(list []any) []any {
+	if len(list) < 2 {
+		return list
+	}
 	seen := make(map[any]bool, len(list))
 	return slices.DeleteFunc(list, func(e any) bool {
 		switch e.(type) {
@@ -178,4 +192,4 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-func index(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+func index(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }

@@ -116,8 +116,14 @@ func (r *Record) CompleteChecked(value map[string]any) (map[string]any, []Violat
 	if v == nil {
 		v = map[string]any{}
 	}
+	return v, r.CompleteOwned(v)
+}
+
+// CompleteOwned completes a canonical value in place and returns what is wrong
+// with it.
+func (r *Record) CompleteOwned(value map[string]any) []Violation {
 	var c checker
-	r.complete(v, "", &c)
-	r.validate(v, "", &c)
-	return v, c.violations
+	r.complete(value, "", &c)
+	r.validate(value, "", &c)
+	return c.violations
 }

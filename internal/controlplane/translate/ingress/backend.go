@@ -96,13 +96,13 @@ func (b *backend) entities() bool {
 		b.result.Report(b.ref, "metadata.annotations", fragment.ReasonAnnotationIgnored,
 			fmt.Sprintf("%s: %s; the Service's annotations are ignored", p.Field, p.Message), "correct the annotation")
 		b.service, b.upstream = &plainService, &plainUpstream
-	}
-	if len(b.refs.Check(b.service)) > 0 || len(b.refs.Check(b.upstream)) > 0 {
-		b.result.Problems = nil
-		b.fail(fragment.ReasonBackendNotFound,
-			fmt.Sprintf("%q is not the name of a Service and a port; the rule is not served", b.key.Service+":"+b.key.Port),
-			"name a Service and one of its ports")
-		return false
+		if len(b.refs.Check(b.service)) > 0 || len(b.refs.Check(b.upstream)) > 0 {
+			b.result.Problems = nil
+			b.fail(fragment.ReasonBackendNotFound,
+				fmt.Sprintf("%q is not the name of a Service and a port; the rule is not served", b.key.Service+":"+b.key.Port),
+				"name a Service and one of its ports")
+			return false
+		}
 	}
 	b.facts.Service = b.service.ID
 	return true

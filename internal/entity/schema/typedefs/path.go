@@ -4,6 +4,7 @@ package typedefs
 
 import (
 	"regexp"
+	"regexp/syntax"
 	"strings"
 
 	"github.com/dlclark/regexp2"
@@ -31,7 +32,7 @@ func checkRoutePath(s string) string {
 		}
 		return ""
 	}
-	_, err := regexp.Compile(expr)
+	_, err := syntax.Parse(expr, syntax.Perl) // what can fail of regexp.Compile
 	if err == nil {
 		return ""
 	}
