@@ -19,7 +19,8 @@ import (
 // listeners and the backends.
 const exampleBackends = "backends"
 
-// step is one entry of an example's steps.yaml: something that its user does,
+// step is one entry of an example's steps.txt, which is YAML but no manifest that
+// kubectl would apply with the folder: something that its user does,
 // and what he sees then.
 type step struct {
 	// What says what the step shows.
@@ -64,7 +65,7 @@ type stepQuery struct {
 }
 
 // kongExamples runs every folder of examples/kong: it applies what the shared
-// folder holds once, and for each other folder does the steps of its steps.yaml
+// folder holds once, and for each other folder does the steps of its steps.txt
 // and takes away what they applied.
 func (w *walk) kongExamples(ctx context.Context) error {
 	root := filepath.Join(filepath.Dir(w.examples), "kong")
@@ -89,7 +90,7 @@ func (w *walk) kongExamples(ctx context.Context) error {
 func (w *walk) example(ctx context.Context, root, name string) error {
 	w.step = name
 	folder := filepath.Join(root, name)
-	steps, err := readSteps(filepath.Join(folder, "steps.yaml"))
+	steps, err := readSteps(filepath.Join(folder, "steps.txt"))
 	if err != nil {
 		return err
 	}
