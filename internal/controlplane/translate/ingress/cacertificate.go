@@ -33,7 +33,7 @@ func TranslateCACertificate(namespace, name string, refs fragment.Refs) fragment
 	if secret == nil {
 		return a.fail(fragment.ReasonSecretNotFound, "does not exist", "create the Secret, with the members id and cert")
 	}
-	a.ref = fragment.RefOf("", "v1", "Secret", secret)
+	a.ref, a.annotations = fragment.RefOf("", "v1", "Secret", secret), secret.Annotations
 	a.marked = secret.Labels[fragment.LabelCACertificate] == "true"
 	a.member = func(key string) string { return string(secret.Data[key]) }
 	return a.translate(refs)
@@ -50,7 +50,7 @@ func TranslateCAConfigMap(namespace, name string, refs fragment.Refs) fragment.R
 		return a.fail(fragment.ReasonConfigMapNotFound, "does not exist, or is not marked as a CA certificate",
 			"create the ConfigMap, with the members id and cert, and label it "+fragment.LabelCACertificate+`: "true"`)
 	}
-	a.ref = fragment.RefOf("", "v1", "ConfigMap", configMap)
+	a.ref, a.annotations = fragment.RefOf("", "v1", "ConfigMap", configMap), configMap.Annotations
 	a.marked = configMap.Labels[fragment.LabelCACertificate] == "true"
 	a.member = func(key string) string { return configMap.Data[key] }
 	return a.translate(refs)
@@ -62,7 +62,9 @@ type authority struct {
 	kind   string
 	ref    fragment.ObjectRef
 	marked bool
-	member func(key string) string
+	// annotations are the object's.
+	annotations map[string]string
+	member      func(key string) string
 	// invalid is the reason when the object's members are wrong.
 	invalid string
 }
@@ -96,7 +98,7 @@ func (a *authority) translate(refs fragment.Refs) fragment.Result {
 	}
 	return fragment.Result{
 		Claims:   []fragment.Claim{claim},
-		Entities: []entity.Entity{&entity.CACertificate{ID: entity.ID(id), Cert: cert, Tags: fragment.Tags(a.ref, nil)}},
+		Entities: []entity.Entity{&entity.CACertificate{ID: entity.ID(id), Cert: cert, Tags: fragment.Tags(a.ref, a.annotations)}},
 		Facts:    fragment.CertificateFacts{ID: entity.ID(id)},
 	}
 }

@@ -41,7 +41,7 @@ func TranslateCertificate(namespace, name string, refs fragment.Refs) fragment.R
 	id := fragment.ID(entity.KindCertificate, namespace+"/"+name)
 	return fragment.Result{
 		Entities: []entity.Entity{&entity.Certificate{
-			ID: id, Cert: cert, Key: key, Tags: fragment.Tags(ref, nil),
+			ID: id, Cert: cert, Key: key, Tags: fragment.Tags(ref, secret.Annotations),
 		}},
 		Facts: fragment.CertificateFacts{ID: id},
 	}

@@ -27,15 +27,17 @@ func Owner(ing *netv1.Ingress) fragment.Owner {
 // and the SNIs of its TLS section.
 func Translate(ing *netv1.Ingress, refs fragment.Refs) fragment.Result {
 	t := translation{ing: ing, routeObject: routeObject{ref: Ref(ing), annotations: ing.Annotations, owner: Owner(ing), refs: refs}}
-	t.regexPrefix = defaultRegexPrefix
+	t.marker = regexMarker{prefix: defaultRegexPrefix, legacy: refs.Settings().LegacyRegexDetection}
 	if p := ing.Annotations[fragment.AnnotationRegexPrefix]; p != "" {
-		t.regexPrefix = p
+		t.marker.prefix = p
 	}
 	for _, g := range t.group() {
 		t.route(g)
 	}
+	rules := t.routes
 	t.defaultBackend()
 	t.plugins()
+	t.rewrite(rules)
 	for i, section := range ing.Spec.TLS {
 		t.tls(i, section.SecretName, section.Hosts)
 	}
@@ -45,8 +47,8 @@ func Translate(ing *netv1.Ingress, refs fragment.Refs) fragment.Result {
 // translation is the state of one Translate call.
 type translation struct {
 	routeObject
-	ing         *netv1.Ingress
-	regexPrefix string
+	ing    *netv1.Ingress
+	marker regexMarker
 }
 
 // group is what becomes one Kong route: all paths of one host to one backend.
@@ -83,7 +85,7 @@ func (t *translation) group() []*group {
 				index[k] = g
 				groups = append(groups, g)
 			}
-			g.paths = append(g.paths, kongPaths(p.Path, p.PathType, t.regexPrefix)...)
+			g.paths = append(g.paths, kongPaths(p.Path, p.PathType, t.marker)...)
 		}
 	}
 	return groups

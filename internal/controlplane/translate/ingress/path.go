@@ -3,6 +3,7 @@
 package ingress
 
 import (
+	"regexp"
 	"strings"
 
 	netv1 "k8s.io/api/networking/v1"
@@ -16,7 +17,7 @@ const defaultRegexPrefix = "/~"
 // the order in which Kong's ingress controller writes them. A leading "~" makes
 // a Kong path a regular expression. The text of Exact and Prefix paths is not
 // escaped, as in Kong's controller.
-func kongPaths(path string, pathType *netv1.PathType, regexPrefix string) []string {
+func kongPaths(path string, pathType *netv1.PathType, marker regexMarker) []string {
 	kind := netv1.PathTypeImplementationSpecific
 	if pathType != nil {
 		kind = *pathType
@@ -28,21 +29,35 @@ func kongPaths(path string, pathType *netv1.PathType, regexPrefix string) []stri
 		if base == "" {
 			return []string{"/"}
 		}
-		return []string{markRegex("/"+base+"/", regexPrefix), "~/" + base + "$"}
+		return []string{marker.mark("/" + base + "/"), "~/" + base + "$"}
 	case netv1.PathTypeExact:
 		return []string{"~/" + strings.TrimLeft(path, "/") + "$"}
 	default:
 		if path == "" {
 			return []string{"/"}
 		}
-		return []string{markRegex(path, regexPrefix)}
+		return []string{marker.mark(path)}
 	}
 }
 
-// markRegex turns a path that starts with the marker into a regular expression.
-func markRegex(path, marker string) string {
-	if regex, found := strings.CutPrefix(path, marker); found {
+// regexMarker tells which paths are regular expressions.
+type regexMarker struct {
+	// prefix marks them.
+	prefix string
+	// legacy takes every path for one that has a character which plain paths of
+	// Kong 2 cannot have (IngressClassParameters enableLegacyRegexDetection).
+	legacy bool
+}
+
+var legacyPlainPath = regexp.MustCompile(`^[a-zA-Z0-9.\-_~/%]*$`)
+
+// mark puts Kong's "~" before a path that is a regular expression.
+func (m regexMarker) mark(path string) string {
+	if regex, found := strings.CutPrefix(path, m.prefix); found {
 		return "~" + regex
+	}
+	if m.legacy && !strings.HasPrefix(path, "~") && !legacyPlainPath.MatchString(path) {
+		return "~" + path
 	}
 	return path
 }

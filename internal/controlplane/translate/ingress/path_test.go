@@ -35,8 +35,30 @@ func TestKongPaths(t *testing.T) {
 		{"/re:/x", &specific, "/re:", []string{"~/x"}},
 		{"/~/x", &specific, "/re:", []string{"/~/x"}},
 	} {
-		if got := kongPaths(tc.path, tc.kind, tc.marker); !slices.Equal(got, tc.want) {
+		if got := kongPaths(tc.path, tc.kind, regexMarker{prefix: tc.marker}); !slices.Equal(got, tc.want) {
 			t.Errorf("kongPaths(%q, %v, %q) = %q, want %q", tc.path, tc.kind, tc.marker, got, tc.want)
+		}
+	}
+}
+
+// TestLegacyRegexDetection holds that with the class parameter every path with
+// a character of a regular expression becomes one, and no other path changes.
+func TestLegacyRegexDetection(t *testing.T) {
+	prefix, exact, specific := netv1.PathTypePrefix, netv1.PathTypeExact, netv1.PathTypeImplementationSpecific
+	for _, tc := range []struct {
+		path string
+		kind *netv1.PathType
+		want []string
+	}{
+		{`/foo/\d+`, &specific, []string{`~/foo/\d+`}},
+		{"/foo.bar-baz_~/%20", &specific, []string{"/foo.bar-baz_~/%20"}},
+		{"/foo+", &prefix, []string{"~/foo+/", "~/foo+$"}},
+		{"/foo", &prefix, []string{"/foo/", "~/foo$"}},
+		{"/foo*", &exact, []string{"~/foo*$"}},
+		{"/~/foo+", &specific, []string{"~/foo+"}},
+	} {
+		if got := kongPaths(tc.path, tc.kind, regexMarker{prefix: "/~", legacy: true}); !slices.Equal(got, tc.want) {
+			t.Errorf("kongPaths(%q, %v) = %q, want %q", tc.path, *tc.kind, got, tc.want)
 		}
 	}
 }
@@ -54,7 +76,7 @@ func FuzzKongPaths(f *testing.F) {
 		if path != "" && !strings.HasPrefix(path, "/") {
 			return // the API server refuses it
 		}
-		for _, p := range kongPaths(path, &kinds[int(kind)%len(kinds)], "/~") {
+		for _, p := range kongPaths(path, &kinds[int(kind)%len(kinds)], regexMarker{prefix: "/~", legacy: kind > 100}) {
 			if !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "~") {
 				t.Errorf("%q became %q", path, p)
 			}

@@ -27,15 +27,15 @@ type routeAnnotation struct {
 }
 
 // routeAnnotations are applied in this order: force-ssl-redirect before the two
-// that override it.
+// that override it, strip-path before the protocols that exclude it.
 var routeAnnotations = []routeAnnotation{
 	{fragment.AnnotationForceSSLRedirect, forceSSLRedirect},
 	{fragment.AnnotationHTTPSRedirectStatusCode, httpsRedirectStatusCode},
-	{fragment.AnnotationProtocols, routeProtocols},
 	{fragment.AnnotationStripPath, func(r *entity.Route, v string) error { return setBool(&r.StripPath, v, parseTrueFalse) }},
+	{fragment.AnnotationProtocols, routeProtocols},
 	{fragment.AnnotationPreserveHost, func(r *entity.Route, v string) error { return setBool(&r.PreserveHost, v, parseTrueFalse) }},
-	{fragment.AnnotationRequestBuffering, func(r *entity.Route, v string) error { return setBool(&r.RequestBuffering, v, strconv.ParseBool) }},
-	{fragment.AnnotationResponseBuffering, func(r *entity.Route, v string) error { return setBool(&r.ResponseBuffering, v, strconv.ParseBool) }},
+	{fragment.AnnotationRequestBuffering, func(r *entity.Route, v string) error { return setBool(&r.RequestBuffering, v, parseAnyBool) }},
+	{fragment.AnnotationResponseBuffering, func(r *entity.Route, v string) error { return setBool(&r.ResponseBuffering, v, parseAnyBool) }},
 	{fragment.AnnotationRegexPriority, func(r *entity.Route, v string) error { return setInt(&r.RegexPriority, v) }},
 	{fragment.AnnotationMethods, methods},
 	{fragment.AnnotationSNIs, snis},
@@ -107,6 +107,9 @@ func parseTrueFalse(v string) (bool, error) {
 	return false, errTrueFalse
 }
 
+// parseAnyBool accepts what Go's ParseBool does, in any case.
+func parseAnyBool(v string) (bool, error) { return strconv.ParseBool(strings.ToLower(v)) }
+
 func setBool(field **bool, value string, parse func(string) (bool, error)) error {
 	b, err := parse(value)
 	if err != nil {
@@ -174,7 +177,10 @@ func routeProtocols(r *entity.Route, value string) error {
 		return nil
 	}
 	if http && grpc {
-		list = []entity.Protocol{entity.ProtocolHTTP, entity.ProtocolHTTPS}
+		list, grpc = []entity.Protocol{entity.ProtocolHTTP, entity.ProtocolHTTPS}, false
+	}
+	if grpc {
+		r.StripPath = nil // a route for gRPC cannot strip its path
 	}
 	r.Protocols = list
 	return nil

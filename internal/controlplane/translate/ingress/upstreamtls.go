@@ -25,13 +25,7 @@ func (b *backend) upstreamTLS(annotations map[string]string) {
 	if name, set := annotations[fragment.AnnotationClientCert]; set {
 		b.clientCertificate(strings.TrimSpace(name))
 	}
-	if names, set := annotations[fragment.AnnotationCACertificatesSecrets]; set {
-		b.authorities(names)
-	}
-	if _, set := annotations[fragment.AnnotationCACertificatesConfigMaps]; set {
-		b.ignore(fragment.AnnotationCACertificatesConfigMaps, "CA certificates are read from Secrets only",
-			"put the certificates into Secrets and name them in "+fragment.AnnotationCACertificatesSecrets)
-	}
+	b.authorities(annotations)
 }
 
 func (b *backend) ignore(annotation, message, fix string) {
@@ -57,23 +51,33 @@ func (b *backend) clientCertificate(secret string) {
 // authorities lists the CAs that may have signed the backend's certificate. One
 // that cannot be used is left out: that makes verification stricter. Without any
 // the public authorities would be believed, so the backend is not called then.
-func (b *backend) authorities(names string) {
-	if !secured(b.service.Protocol) || b.service.TLSVerify == nil || !*b.service.TLSVerify {
-		b.ignore(fragment.AnnotationCACertificatesSecrets, "CA certificates need a protocol over TLS, and verification",
-			"set "+fragment.AnnotationProtocol+": https and "+fragment.AnnotationTLSVerify+": \"true\"")
-		return
-	}
-	for name := range strings.SplitSeq(names, ",") {
-		name = strings.TrimSpace(name)
-		if name == "" {
+func (b *backend) authorities(annotations map[string]string) {
+	named := false
+	for _, source := range []struct {
+		annotation string
+		facts      func(namespace, name string) fragment.CertificateFacts
+	}{
+		{fragment.AnnotationCACertificatesSecrets, b.refs.CACertificate},
+		{fragment.AnnotationCACertificatesConfigMaps, b.refs.CAConfigMap},
+	} {
+		names := fragment.List(annotations[source.annotation])
+		if len(names) == 0 {
 			continue
 		}
-		facts := b.refs.CACertificate(b.key.Namespace, name)
-		if facts.ID == "" {
-			b.result.Report(b.ref, fragment.AnnotationField(fragment.AnnotationCACertificatesSecrets), facts.Reason, facts.Message, facts.Fix)
+		if !secured(b.service.Protocol) || b.service.TLSVerify == nil || !*b.service.TLSVerify {
+			b.ignore(source.annotation, "CA certificates need a protocol over TLS, and verification",
+				"set "+fragment.AnnotationProtocol+": https and "+fragment.AnnotationTLSVerify+": \"true\"")
 			continue
 		}
-		b.service.CACertificates = append(b.service.CACertificates, facts.ID)
+		named = true
+		for _, name := range fragment.Unique(names) {
+			facts := source.facts(b.key.Namespace, name)
+			if facts.ID == "" {
+				b.result.Report(b.ref, fragment.AnnotationField(source.annotation), facts.Reason, facts.Message, facts.Fix)
+				continue
+			}
+			b.service.CACertificates = append(b.service.CACertificates, facts.ID)
+		}
 	}
-	b.distrusted = len(b.service.CACertificates) == 0
+	b.distrusted = named && len(b.service.CACertificates) == 0
 }

@@ -117,6 +117,9 @@ func readCredential(typeName string, secret *corev1.Secret) (*entity.Credential,
 		message := fmt.Sprintf("label %s has the unknown type %q", fragment.LabelCredential, typeName)
 		if typeName == "" {
 			message = "label " + fragment.LabelCredential + " is missing"
+			if _, old := secret.Data["kongCredType"]; old {
+				message += "; the field kongCredType is no longer read"
+			}
 		}
 		return nil, "", &credentialError{message, "set the label to key-auth, basic-auth, hmac-auth, jwt, oauth2 or acl"}
 	}
@@ -144,7 +147,7 @@ func readCredential(typeName string, secret *corev1.Secret) (*entity.Credential,
 		unique = credentialKey(kind.collection, secret.Data[kind.unique])
 	}
 	ref := fragment.RefOf("", "v1", "Secret", secret)
-	return &entity.Credential{Type: kind.collection, Fields: fields, Tags: fragment.Tags(ref, nil)}, unique, nil
+	return &entity.Credential{Type: kind.collection, Fields: fields, Tags: fragment.Tags(ref, secret.Annotations)}, unique, nil
 }
 
 // jwtFields returns what a JWT credential needs beside its key.

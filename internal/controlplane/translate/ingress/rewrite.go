@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ingress
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
+)
+
+// rewritePlugin is the plugin that replaces the upstream path.
+const rewritePlugin = "request-transformer"
+
+// rewrite replaces the upstream path of the rules' routes as the annotation
+// says: by a request-transformer of its own, or as a part of the one that the
+// plugins annotation attaches to the route, since a route runs only one.
+func (t *translation) rewrite(routes []*entity.Route) {
+	value, set := t.annotations[fragment.AnnotationRewrite]
+	if !set {
+		return
+	}
+	field := fragment.AnnotationField(fragment.AnnotationRewrite)
+	uri, err := rewriteTemplate(value)
+	if err != nil {
+		t.result.Invalid = true
+		t.result.Report(t.ref, field, fragment.ReasonRouteInvalid,
+			fmt.Sprintf("the value %q is not valid: %s", value, err), `write a path; $1 to $9 stand for what the path's groups matched, \$ for a dollar sign`)
+		return
+	}
+	for _, r := range routes {
+		if !t.rewriteInto(r, uri) {
+			t.result.Entities = append(t.result.Entities, &entity.Plugin{
+				ID: fragment.ID(entity.KindPlugin, "rewrite|"+string(r.ID)), Name: rewritePlugin, Route: &entity.Ref{ID: r.ID},
+				Config: map[string]any{"replace": map[string]any{"uri": uri}}, Tags: r.Tags,
+			})
+		}
+	}
+}
+
+// rewriteInto adds the replacement to the request-transformers of a route, and
+// reports whether one of them runs for everybody.
+func (t *translation) rewriteInto(r *entity.Route, uri string) bool {
+	everybody := false
+	for i, e := range t.result.Entities {
+		p, ok := e.(*entity.Plugin)
+		if !ok || p.Name != rewritePlugin || p.Route == nil || p.Route.ID != r.ID {
+			continue
+		}
+		everybody = everybody || p.Consumer == nil && p.ConsumerGroup == nil
+		replace, _ := p.Config["replace"].(map[string]any)
+		if own, has := replace["uri"]; has && own != nil {
+			t.result.Report(t.ref, fragment.AnnotationField(fragment.AnnotationRewrite), fragment.ReasonConflict,
+				"the plugin request-transformer of the route replaces the path as well; the annotation is ignored", "remove one of the two")
+			continue
+		}
+		merged := *p
+		merged.Config, replace = maps.Clone(p.Config), maps.Clone(replace)
+		if merged.Config == nil {
+			merged.Config = make(map[string]any)
+		}
+		if replace == nil {
+			replace = make(map[string]any)
+		}
+		replace["uri"] = uri
+		merged.Config["replace"] = replace
+		t.result.Entities[i] = &merged
+	}
+	return everybody
+}
+
+// rewriteTemplate turns the annotation's value into the template of the plugin:
+// "$" and digits name a group of the route's path, "\$" is a dollar sign.
+func rewriteTemplate(value string) (string, error) {
+	if value == "" {
+		return "/", nil
+	}
+	var out strings.Builder
+	for i := 0; i < len(value); {
+		switch value[i] {
+		case '\\':
+			if i+1 >= len(value) || value[i+1] != '$' {
+				return "", fmt.Errorf(`"\" at position %d is not followed by "$"`, i)
+			}
+			out.WriteByte('$')
+			i += 2
+		case '$':
+			end := i + 1
+			for end < len(value) && value[end] >= '0' && value[end] <= '9' {
+				end++
+			}
+			if end == i+1 {
+				return "", fmt.Errorf(`"$" at position %d is not followed by a digit`, i)
+			}
+			out.WriteString("$(uri_captures[" + value[i+1:end] + "])")
+			i = end
+		default:
+			out.WriteByte(value[i])
+			i++
+		}
+	}
+	return out.String(), nil
+}
