@@ -16,6 +16,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/listener"
 	streams "github.com/kong/kong-istio-gateway/internal/dataplane/stream"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/vault"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
@@ -31,6 +32,7 @@ type options struct {
 	settings          engine.Settings
 	streamSettings    streams.Settings
 	compatibility     entity.Line
+	vault             vault.Settings
 	accessLog         bool
 
 	gateway           configsync.Gateway
@@ -120,6 +122,9 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 	if o.streamSettings, err = streams.ReadSettings(lookup); err != nil {
 		return nil, err
 	}
+	if o.vault, err = vault.ReadSettings(lookup, o.controlPlane != ""); err != nil {
+		return nil, err
+	}
 	return o, o.check()
 }
 
@@ -160,7 +165,7 @@ var serviceLink = regexp.MustCompile(`_SERVICE_(HOST|PORT)|_PORT$|_PORT_[0-9]+_`
 func unreadVariables(environ []string) (unread []string) {
 	for _, line := range environ {
 		name, _, _ := strings.Cut(line, "=")
-		if strings.HasPrefix(name, "KONG_") && !engine.ReadsSetting(name) && !streams.ReadsSetting(name) && !slices.Contains(ownVariables, name) && !serviceLink.MatchString(name) {
+		if strings.HasPrefix(name, "KONG_") && !engine.ReadsSetting(name) && !streams.ReadsSetting(name) && !vault.ReadsSetting(name) && !slices.Contains(ownVariables, name) && !serviceLink.MatchString(name) {
 			unread = append(unread, name)
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/gateway"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/status"
+	"github.com/kong/kong-istio-gateway/internal/entity"
 	prometheusplugin "github.com/kong/kong-istio-gateway/internal/plugins/prometheus"
 	"github.com/kong/kong-istio-gateway/internal/plugins/registry"
 	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
@@ -64,6 +65,7 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 		Logger:    logger,
 		Product:   product(),
 		AccessLog: p.access,
+		Vault:     o.vault, SecretsChanged: p.secretsChanged,
 	})
 	if err != nil {
 		return nil, err
@@ -85,6 +87,14 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 		p.source, err = newStream(p)
 	}
 	return p, err
+}
+
+// secretsChanged tells the control plane what cannot run now that values of
+// vault references are others. Of a file the log has it.
+func (p *process) secretsChanged() {
+	if s, ok := p.source.(*stream); ok {
+		s.applyDelta(entity.Delta{}, true)
+	}
 }
 
 // newMetrics returns what /metrics exposes of a node, but for its source of

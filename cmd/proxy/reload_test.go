@@ -57,6 +57,13 @@ func startAlone(t *testing.T, path string, more ...string) *alone {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startWith(t, o)
+}
+
+// startWith starts a proxy with one listener for requests, which is the first.
+func startWith(t *testing.T, o *options) *alone {
+	t.Helper()
+	var err error
 	a := &alone{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: reloadWait}}
 	if a.process, err = newProcess(o, slog.New(slog.NewTextHandler(&a.logged, nil))); err != nil {
 		t.Fatal(err)
@@ -78,7 +85,7 @@ func startAlone(t *testing.T, path string, more ...string) *alone {
 			t.Fatalf("the proxy did not start: %v", err)
 		default:
 		}
-		return len(a.engine.Addresses()) == 1
+		return len(a.engine.Addresses()) == len(o.listen)
 	})
 	a.url = "http://" + a.engine.Addresses()[0].String()
 	return a

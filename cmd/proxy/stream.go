@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,7 @@ type stream struct {
 	process  *process
 	client   *client.Client
 	gate     *meshscope.Gate
+	changing sync.Mutex // held while a change is made and what it rejects is noted
 	rejected atomic.Pointer[[]pipeline.Rejection]
 	rates    rates
 }
@@ -94,6 +96,8 @@ func (s *stream) apply(ctx context.Context, u client.Update) []configsync.Reject
 // applyDelta makes a change of the running configuration. What the gate lets
 // through later is acknowledged anew: it may be refused as well.
 func (s *stream) applyDelta(d entity.Delta, later bool) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	rejected := s.process.gateway.Update(d)
 	known := map[pipeline.Rejection]bool{}
 	if before := s.rejected.Load(); before != nil {

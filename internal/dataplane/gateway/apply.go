@@ -14,12 +14,33 @@ import (
 // Apply makes a configuration the running one and returns what of it cannot
 // run.
 func (g *Gateway) Apply(set *entity.Set) []pipeline.Rejection {
-	return merge(g.Engine.Apply(set), g.Streams.Apply(set))
+	g.secrets.Lock()
+	defer g.secrets.Unlock()
+	filled := g.secrets.layer.Prepare(set)
+	rejected := merge(g.Engine.Apply(filled.Set), g.Streams.Apply(filled.Set))
+	filled.Publish()
+	g.watchSecrets()
+	return merge(unusable(filled.Problems()), hidden(rejected, filled.Hide))
 }
 
 // ApplyWhole is Apply for a configuration that counts as a whole: when any of
 // it cannot run, nothing changes.
 func (g *Gateway) ApplyWhole(set *entity.Set) []pipeline.Rejection {
+	g.secrets.Lock()
+	defer g.secrets.Unlock()
+	filled := g.secrets.layer.Prepare(set)
+	if problems := filled.Problems(); len(problems) > 0 {
+		return unusable(problems)
+	}
+	if rejected := g.applyWhole(filled.Set); len(rejected) > 0 {
+		return hidden(rejected, filled.Hide)
+	}
+	filled.Publish()
+	g.watchSecrets()
+	return nil
+}
+
+func (g *Gateway) applyWhole(set *entity.Set) []pipeline.Rejection {
 	prepared, rejected := g.Streams.Prepare(set)
 	if len(rejected) > 0 {
 		prepared.Discard()
@@ -36,6 +57,14 @@ func (g *Gateway) ApplyWhole(set *entity.Set) []pipeline.Rejection {
 // Update makes a change of the running configuration and returns everything
 // that cannot run then, not only what is new.
 func (g *Gateway) Update(d entity.Delta) []pipeline.Rejection {
+	g.secrets.Lock()
+	defer g.secrets.Unlock()
+	rejected := g.update(g.secrets.layer.Update(d))
+	g.watchSecrets()
+	return merge(unusable(g.secrets.layer.Problems()), hidden(rejected, g.secrets.layer.Hide))
+}
+
+func (g *Gateway) update(d entity.Delta) []pipeline.Rejection {
 	return merge(g.Engine.Update(d), g.Streams.Update(d))
 }
 
@@ -55,6 +84,7 @@ func merge(rejected, others []pipeline.Rejection) []pipeline.Rejection {
 // does; then what is left is cut off, and the error is that of ctx. It is
 // called once.
 func (g *Gateway) Drain(ctx context.Context) error {
+	g.endSecrets()
 	streams := make(chan error, 1)
 	go func() { streams <- g.Streams.Drain(ctx) }()
 	err := g.Engine.Drain(ctx)

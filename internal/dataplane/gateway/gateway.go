@@ -6,11 +6,14 @@ package gateway
 
 import (
 	"log/slog"
+	"os"
+	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/dial"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/stream"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/vault"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 )
@@ -29,6 +32,12 @@ type Options struct {
 	Product string
 	// AccessLog receives a line for each request, nil for none.
 	AccessLog *engine.AccessLog
+	// Vault says where vault references lead. The zero value reads the
+	// environment of the process, and no files.
+	Vault vault.Settings
+	// SecretsChanged is called after new values of vault references have changed
+	// what runs, or what cannot; nil for no call. It must not wait.
+	SecretsChanged func()
 }
 
 // Gateway is a data plane that was given no configuration yet.
@@ -42,6 +51,9 @@ type Gateway struct {
 	Dialer *dial.Dialer
 	// Host is the process as its plugins see it.
 	Host plugin.Host
+
+	secrets        secrets
+	secretsChanged func()
 }
 
 // New returns a data plane that does not listen yet. It reads the system's
@@ -70,7 +82,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	settings := o.Streams
-	settings.TrustedIPs, settings.PortMaps = o.Settings.TrustedIPs, o.Settings.PortMaps
+	settings.TrustedIPs, settings.PortMaps, settings.RouterFlavor = o.Settings.TrustedIPs, o.Settings.PortMaps, o.Settings.RouterFlavor
 	streams := stream.New(stream.Options{
 		Settings:  settings,
 		Catalog:   catalog,
@@ -81,5 +93,7 @@ func New(o Options) (*Gateway, error) {
 		ClientTLS: e.ClientTLS,
 		Logger:    o.Logger,
 	})
-	return &Gateway{Engine: e, Streams: streams, Dialer: dialer, Host: host}, nil
+	g := &Gateway{Engine: e, Streams: streams, Dialer: dialer, Host: host, secretsChanged: o.SecretsChanged}
+	g.secrets.layer = vault.New(vault.Options{Settings: o.Vault, Schemas: o.Schemas, Logger: o.Logger, Lookup: os.LookupEnv, Now: time.Now})
+	return g, nil
 }

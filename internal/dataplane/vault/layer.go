@@ -51,6 +51,9 @@ func newState() *state {
 
 // New returns a Layer of an empty configuration.
 func New(o Options) *Layer {
+	if o.Settings.Interval == 0 {
+		o.Settings.Interval = defaultInterval
+	}
 	return &Layer{
 		options: o,
 		values:  &values{sources: sources{lookup: o.Lookup, root: o.Settings.Root}, now: o.Now, known: map[secret]*value{}},
