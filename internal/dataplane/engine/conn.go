@@ -10,11 +10,11 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/socket"
 )
 
 const (
@@ -34,8 +34,7 @@ type conn struct {
 	handle // any goroutine
 	clientFacts
 	spec   *ListenSpec
-	socket *net.TCPConn          // any goroutine may close it
-	raw    syscall.RawConn       // of socket
+	socket *socket.Conn          // any goroutine may close it
 	arrive func(fd uintptr) bool // take, bound once
 	taken  error                 // of take
 	first  [1]byte               // of a request over TLS
@@ -78,22 +77,21 @@ type conn struct {
 	proven  bool // has sent a request
 }
 
-func newConn(e *Engine, spec *ListenSpec, socket *net.TCPConn) (*conn, error) {
-	raw, err := socket.SyscallConn()
+func newConn(e *Engine, spec *ListenSpec, tcp *net.TCPConn) (*conn, error) {
+	sock, err := socket.New(tcp)
 	if err != nil {
 		return nil, err
 	}
 	c := &conn{
 		spec:   spec,
-		socket: socket,
-		raw:    raw,
-		nc:     socket,
+		socket: sock,
+		nc:     sock,
 		limits: &e.limits,
 		// It may be ended for another one before it is served at all.
 		idle: true, fresh: true, since: time.Now(),
 	}
 	c.engine, c.life = e, pipeline.NewLifetime(e.context)
-	c.clientFacts = clientFacts{peer: addrPort(socket.RemoteAddr()), local: addrPort(socket.LocalAddr())}
+	c.clientFacts = clientFacts{peer: addrPort(tcp.RemoteAddr()), local: addrPort(tcp.LocalAddr())}
 	c.trusted = e.settings.trusted(c.peer.Addr())
 	c.arrive = c.take
 	if spec.Mesh || c.trusted {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/socket"
 )
 
 // lastLook bounds reading what arrived just before an idle connection was to be
@@ -37,7 +39,7 @@ func (c *conn) readFirst() (err error) {
 		return c.readFirstSecured()
 	}
 	c.taken = nil
-	if err = c.raw.Read(c.arrive); err == nil {
+	if err = c.socket.Raw().Read(c.arrive); err == nil {
 		err = c.taken
 	}
 	return err
@@ -62,23 +64,19 @@ func (c *conn) readFirstSecured() error {
 // is over. Without anything to read the connection rests.
 func (c *conn) take(fd uintptr) bool {
 	c.begin()
-	for {
-		n, err := unix.Read(int(fd), c.buf)
-		switch {
-		case n > 0:
-			c.filled = n
-		case errors.Is(err, unix.EAGAIN):
-			c.rest()
-			return false
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err == nil:
-			c.taken = io.EOF
-		default:
-			c.taken = err
-		}
-		return true
+	n, err := socket.Read(fd, c.buf)
+	switch {
+	case n > 0:
+		c.filled = n
+	case errors.Is(err, unix.EAGAIN):
+		c.rest()
+		return false
+	case err == nil:
+		c.taken = io.EOF
+	default:
+		c.taken = err
 	}
+	return true
 }
 
 func (c *conn) beginIdle() {
@@ -151,8 +149,8 @@ func (c *conn) peek() (byte, error) {
 	var b [1]byte
 	var n int
 	var failed error
-	err := c.raw.Read(func(fd uintptr) bool {
-		n, _, failed = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	err := c.socket.Raw().Read(func(fd uintptr) bool {
+		n, failed = socket.Peek(fd, b[:])
 		return !errors.Is(failed, unix.EAGAIN)
 	})
 	switch {
@@ -169,8 +167,8 @@ func (c *conn) peek() (byte, error) {
 // hasInput reports whether bytes wait in the socket.
 func (c *conn) hasInput() (has bool) {
 	var b [1]byte
-	err := c.raw.Control(func(fd uintptr) {
-		n, _, _ := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	err := c.socket.Raw().Control(func(fd uintptr) {
+		n, _ := socket.Peek(fd, b[:])
 		has = n == 1
 	})
 	return has && err == nil

@@ -39,7 +39,7 @@ func (c *conn) lookForDeparture() {
 		return
 	}
 	left := false
-	err := c.raw.Control(func(fd uintptr) { left = hungUp(fd) })
+	err := c.socket.Raw().Control(func(fd uintptr) { left = hungUp(fd) })
 	if err == nil && left {
 		c.leave()
 	}

@@ -5,10 +5,11 @@ package upstream
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/socket"
 )
 
 // question is a request whose answer is waited for.
@@ -32,7 +33,7 @@ type question struct {
 func (c *Conn) Ask(b []byte, buffer func() []byte) (written int, err error) {
 	q := &c.asking
 	q.buffer = buffer
-	if _, plain := c.Conn.(*net.TCPConn); !plain {
+	if _, plain := c.Conn.(*socket.Conn); !plain {
 		return c.writeAndFill(b)
 	}
 	q.rest, q.waiting, q.failure = b, false, nil
@@ -75,13 +76,13 @@ func (c *Conn) ask(fd uintptr) (over bool) {
 		q.failure = ErrFull
 		return true
 	}
-	n, err := unix.Read(int(fd), c.Buf[c.W:])
+	n, err := socket.Read(fd, c.Buf[c.W:])
 	switch {
 	case n > 0:
 		c.W += n
 	case err == nil:
 		q.failure = io.EOF
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+	case errors.Is(err, unix.EAGAIN):
 		return false
 	default:
 		q.failure = os.NewSyscallError("read", err)
@@ -92,12 +93,12 @@ func (c *Conn) ask(fd uintptr) (over bool) {
 // askFirst writes what there is room for. What is left is not waited for here.
 func (c *Conn) askFirst(fd uintptr) (over bool) {
 	q := &c.asking
-	n, err := unix.Write(int(fd), q.rest)
+	n, err := socket.Write(fd, q.rest)
 	switch {
 	case err == nil:
 		q.rest = q.rest[n:]
 		q.waiting = len(q.rest) == 0
-	case !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR):
+	case !errors.Is(err, unix.EAGAIN):
 		q.failure = os.NewSyscallError("write", err)
 	}
 	return !q.waiting

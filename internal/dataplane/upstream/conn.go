@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/socket"
 )
 
 // ErrFull is returned by Fill when the buffer has no room: the head of the
@@ -49,7 +51,7 @@ type Conn struct {
 	aborter Aborter
 
 	probe  func(fd uintptr)
-	probed [1]unix.PollFd
+	probed [1]byte
 	quiet  bool
 
 	asking question
@@ -137,11 +139,11 @@ func stands(deadline, now time.Time, d time.Duration) bool {
 	return late >= 0 && late <= slackOf(d)
 }
 
-// look asks the kernel, without waiting, whether the socket has anything to read.
+// look asks the kernel, without waiting, whether the socket has anything to read
+// or has ended.
 func (c *Conn) look(fd uintptr) {
-	c.probed[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}
-	n, err := unix.Poll(c.probed[:], 0)
-	c.quiet = err == nil && n == 0
+	_, err := socket.Peek(fd, c.probed[:])
+	c.quiet = errors.Is(err, unix.EAGAIN)
 }
 
 // alive reports whether an idle connection can carry a request: the peer has

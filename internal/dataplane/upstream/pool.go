@@ -10,8 +10,9 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/socket"
 )
 
 // Dialer opens connections; dataplane/dial implements it.
@@ -98,16 +99,18 @@ func (p *Pool) Open(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	sc, ok := nc.(syscall.Conn)
+	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
 		_ = nc.Close()
 		return nil, fmt.Errorf("upstream %s: the dialer returned no socket", p.key.Address)
 	}
-	raw, err := sc.SyscallConn()
+	sock, err := socket.New(tcp)
 	if err != nil {
 		_ = nc.Close()
 		return nil, err
 	}
+	raw := sock.Raw()
+	nc = sock
 	if p.tls != nil {
 		secured := tls.Client(nc, p.tls)
 		if err := secured.HandshakeContext(ctx); err != nil {
