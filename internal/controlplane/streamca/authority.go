@@ -28,7 +28,7 @@ type Store interface {
 // Config is what an Authority needs.
 type Config struct {
 	Store Store
-	// ServerNames are those of the managers' Service; proxies check the first.
+	// ServerNames are those of the managers' Service; clients check the first.
 	ServerNames []string
 	// OnBundle is called with the public roots, in PEM, when they changed and
 	// at the start.
@@ -37,8 +37,9 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Authority issues the stream server's certificate. Run, on the leader only,
-// makes it work; the other methods are safe for concurrent use.
+// Authority issues a server's certificate. Run makes it work; the other methods
+// are safe for concurrent use. Several processes may share a Store: each issues
+// certificates of its own, and whoever finds first that a root is due makes it.
 type Authority struct {
 	config Config
 	log    *slog.Logger
@@ -75,7 +76,7 @@ func (a *Authority) Run(ctx context.Context) error {
 		case errors.Is(err, ErrConflict):
 			wait = time.Second
 		case err != nil:
-			a.log.Error("the stream's certificate authority cannot be kept in order", "error", err)
+			a.log.Error("The certificate authority cannot be kept in order", "error", err)
 		default:
 			wait = min(recheck, time.Until(next))
 		}
@@ -166,7 +167,7 @@ func (a *Authority) Bundle() []byte {
 	return a.bundle
 }
 
-// TLSConfig returns the stream server's configuration. New connections get the
+// TLSConfig returns the server's configuration. New connections get the
 // present certificate; open ones are not touched by a rotation.
 func (a *Authority) TLSConfig() *tls.Config {
 	return &tls.Config{

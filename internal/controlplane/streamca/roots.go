@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package streamca is the certificate authority of the configuration stream.
-// The manager makes its roots itself, keeps them in a Secret of its own
-// namespace and replaces them in time: a new root is published a day before it
-// signs, and an old one stays until nothing that it signed is valid any more.
-// Proxies therefore never meet a certificate whose root they do not have.
+// Package streamca is the certificate authority of the configuration stream and,
+// with roots of its own, of the admission webhook. The manager makes its roots
+// itself, keeps them in a Secret of its own namespace and replaces them in time:
+// a new root is published a day before it signs, and an old one stays until
+// nothing that it signed is valid any more. Clients therefore never meet a
+// certificate whose root they do not have.
 package streamca
 
 import (
@@ -144,7 +145,7 @@ func (r Root) Issue(names []string, now time.Time) (*tls.Certificate, error) {
 }
 
 func newRoot(now, signsFrom time.Time) (Root, error) {
-	key, template, err := template("kong-istio-gateway configuration stream", now, now.Add(RootValidity))
+	key, template, err := template("kong-istio-gateway", now, now.Add(RootValidity))
 	if err != nil {
 		return Root{}, err
 	}

@@ -114,6 +114,65 @@ func mounted(history []published, at time.Time, lag time.Duration) []published {
 	return out
 }
 
+// TestReplicas lives through half a year with three processes that share a Store and
+// look at it at odd times. One of them, now this and now that, publishes the
+// bundle that it knows; every certificate that any of them serves verifies with
+// what was published last.
+func TestReplicas(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	store := &memory{}
+	var replicas []*Authority
+	for range 3 {
+		replicas = append(replicas, New(Config{Store: store, ServerNames: []string{name}, OnBundle: func([]byte) {}}))
+	}
+	step := func(a *Authority, now time.Time) {
+		t.Helper()
+		if _, err := a.Step(t.Context(), now); err != nil {
+			t.Fatalf("%s: %v", now, err)
+		}
+	}
+	for _, a := range replicas {
+		step(a, start)
+	}
+	bundle := replicas[0].Bundle()
+	roots := 1
+	for hour := 8; hour < 180*24; hour += 8 {
+		now := start.Add(time.Duration(hour) * time.Hour)
+		for i, a := range replicas {
+			now = now.Add(time.Duration(hour*7+i*13) % 17 * time.Minute)
+			step(a, now)
+			if i == hour/100%3 && !bytes.Equal(bundle, a.Bundle()) {
+				bundle = a.Bundle()
+				roots++
+			}
+			pool := x509.NewCertPool()
+			pool.AppendCertsFromPEM(bundle)
+			for _, other := range replicas {
+				leaf := leafOf(t, other)
+				if now.After(leaf.NotAfter) {
+					t.Fatalf("%s: a certificate is too old", now)
+				}
+				if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: name, CurrentTime: now}); err != nil {
+					t.Fatalf("%s: %v", now, err)
+				}
+			}
+		}
+	}
+	if roots < 4 {
+		t.Errorf("the bundle changed %d times only", roots)
+	}
+}
+
+// leafOf returns what an authority serves.
+func leafOf(t *testing.T, a *Authority) *x509.Certificate {
+	t.Helper()
+	c, err := a.TLSConfig().GetCertificate(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Leaf
+}
+
 func TestNextLeaderGoesOn(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	store := &memory{}
