@@ -42,6 +42,7 @@ type walk struct {
 
 // check adds a row: got is what came back, err why it is not what was expected.
 func (w *walk) check(name, expected, got string, err error) {
+	got = strings.Join(strings.Fields(got), " ") // a row is a line
 	r := row{pass: w.passName, step: w.step, name: name, expected: expected, got: got, result: pass}
 	if err != nil {
 		r.result = fail
