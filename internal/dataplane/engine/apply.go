@@ -43,7 +43,7 @@ func (e *Engine) ApplyWhole(set *entity.Set) []pipeline.Rejection {
 // what depends on them answers an error.
 func (e *Engine) build(previous *snapshot, set *entity.Set) (*snapshot, []pipeline.Rejection) {
 	if previous == nil {
-		previous = emptySnapshot()
+		previous = emptySnapshot(e.settings.RouterFlavor)
 	}
 	d := previous.difference(set)
 	next := previous

@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"time"
 	"unsafe"
@@ -226,7 +227,9 @@ func (ex *exchange) describe() {
 	}
 	ex.input = router.Input{
 		Host: routed, Port: port, Method: x.RequestFacts.Method, Path: view(path),
-		TLS: client.tls != nil, SNI: client.sni, Headers: &ex.header,
+		TLS: client.tls != nil, SNI: client.sni, Headers: &ex.header, Query: x.RequestFacts.Query,
+		Source:      netip.AddrPortFrom(x.ClientFacts.IP, x.ClientFacts.Port),
+		Destination: netip.AddrPortFrom(client.local.Addr(), ex.engine.settings.visiblePort(client.local.Port())),
 	}
 }
 

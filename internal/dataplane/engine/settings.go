@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/errorpage"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/router"
 )
 
 // Settings are the properties of the process that do not change while it runs,
@@ -77,6 +78,9 @@ type Settings struct {
 	TLS TLSSettings
 	// PortMaps maps a listener's port to the port that clients see.
 	PortMaps map[uint16]uint16
+	// RouterFlavor is router.Expressions for "expressions". The two traditional
+	// ones are the same here; see docs/kong-differences.md.
+	RouterFlavor router.Flavor
 }
 
 // HeaderBuffers is the value of nginx_http_large_client_header_buffers.
@@ -182,10 +186,12 @@ var httpSettings = []setting{
 	// Ours: Kong has no such bounds.
 	{"KONG_CLIENT_BODY_MIN_RATE", func(s *Settings, v string) error { return parseCount(v, &s.ClientBodyMinRate) }},
 	{"KONG_CLIENT_CONNECTIONS_PER_ADDRESS", func(s *Settings, v string) error { return parseCount(v, &s.ConnectionsPerAddress) }},
-	{"KONG_ROUTER_FLAVOR", func(_ *Settings, v string) error {
-		// One matcher serves both; see docs/kong-differences.md.
+	{"KONG_ROUTER_FLAVOR", func(s *Settings, v string) error {
 		var flavor string
-		return parseOneOf(v, &flavor, "traditional", "traditional_compatible")
+		if s.RouterFlavor = router.Traditional; v == "expressions" {
+			s.RouterFlavor = router.Expressions
+		}
+		return parseOneOf(v, &flavor, "traditional", "traditional_compatible", "expressions")
 	}},
 	{"KONG_PORT_MAPS", func(s *Settings, v string) (err error) { s.PortMaps, err = parsePortMaps(v); return err }},
 }

@@ -46,9 +46,9 @@ type holdings struct {
 // routed is what the router hands back for a matched route.
 type routed struct{ plan pipeline.PlanCache }
 
-func emptySnapshot() *snapshot {
+func emptySnapshot(flavor router.Flavor) *snapshot {
 	return &snapshot{
-		router: &router.Router{}, plans: pipeline.NewPlans(), certs: &tlscert.Set{}, cas: &tlscert.CAs{},
+		router: router.Empty(flavor), plans: pipeline.NewPlans(), certs: &tlscert.Set{}, cas: &tlscert.CAs{},
 		people: &directory{}, chosen: &chosenHosts{},
 	}
 }

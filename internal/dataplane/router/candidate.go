@@ -39,6 +39,7 @@ type candidate struct {
 	route *Route
 	id    entity.ID // of the route: candidates are compared often
 	kinds kinds
+	over  transports
 
 	hosts   []hostPattern
 	headers []headerMatcher
@@ -136,8 +137,12 @@ func compare(a, b *candidate) int {
 	return cmp.Compare(a.pathIndex, b.pathIndex)
 }
 
-// matchesRest checks what no index covers: methods, headers and SNIs.
+// matchesRest checks what no index covers: transport, methods, headers and
+// SNIs.
 func (c *candidate) matchesRest(in *Input) bool {
+	if !c.over.take(in.TLS) {
+		return false
+	}
 	if c.kinds&kindMethod != 0 && !slices.Contains(c.methods, in.Method) {
 		return false
 	}

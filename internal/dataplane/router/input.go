@@ -2,7 +2,10 @@
 
 package router
 
-import "strings"
+import (
+	"net/netip"
+	"strings"
+)
 
 // Headers gives the router the request's header lines.
 type Headers interface {
@@ -21,6 +24,11 @@ type Input struct {
 	TLS     bool    // the connection is TLS: scheme https
 	SNI     string  // lower case, without a trailing dot; empty if none
 	Headers Headers // nil means no headers
+
+	// What only expressions look at. A port 0 is none.
+	Query       string         // without "?"
+	Source      netip.AddrPort // the client
+	Destination netip.AddrPort // our address, with the port that clients see
 }
 
 // effectivePort is the port of the Host header or the scheme's default.

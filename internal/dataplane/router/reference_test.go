@@ -23,7 +23,7 @@ type reference struct {
 func newReference(items []Item) *reference {
 	ref := &reference{}
 	for _, item := range items {
-		c, err := compile(item)
+		c, err := compile(item, Traditional)
 		if err == nil {
 			ref.sorted = append(ref.sorted, c.candidates...)
 		}

@@ -2,7 +2,11 @@
 
 package router
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/kong/kong-istio-gateway/internal/entity/expression"
+)
 
 // Result is a matched route. It holds a view of Input.Path and is valid as long
 // as that is.
@@ -10,8 +14,9 @@ type Result struct {
 	Route *Route
 
 	path      string
-	match     *candidate
-	prefixLen int // -1: a regex whose match was not measured yet
+	match     *candidate // nil for a route with an expression
+	hit       pathHit    // of an expression
+	prefixLen int        // -1: a regex whose match was not measured yet
 }
 
 func newResult(c *candidate, path string) Result {
@@ -27,13 +32,53 @@ func newResult(c *candidate, path string) Result {
 	return r
 }
 
+// newExpressionResult is the result of a route with an expression. What a
+// predicate matched is a prefix only where the path begins with it: Kong strips
+// as many bytes from the path's beginning, whatever these are.
+func newExpressionResult(found *expressionRoute, path string, hit pathHit) Result {
+	r := Result{Route: found.route, path: path, hit: hit}
+	switch p := hit.last; {
+	case p == nil:
+	case p.op == expression.Match:
+		r.prefixLen = -1
+	case p.op == expression.Equal:
+		r.prefixLen = len(path)
+	case p.op == expression.HasPrefix || p.text == p.subject(path):
+		r.prefixLen = min(len(p.text), len(path))
+	}
+	return r
+}
+
+// byPath reports whether the path is among what the route was found by.
+func (r *Result) byPath() bool {
+	if r.match == nil {
+		return r.hit.last != nil
+	}
+	return r.match.kinds&kindPath != 0
+}
+
 // Prefix returns the text that the route's path matched, empty for a route
 // without paths. For a regex it is worked out at the first call.
 func (r *Result) Prefix() string {
-	if r.prefixLen < 0 {
+	switch {
+	case r.prefixLen >= 0:
+	case r.match != nil:
 		r.prefixLen = max(0, r.match.re.matchLen(r.path))
+	default:
+		r.prefixLen = 0
+		if loc := r.hit.last.re.FindStringIndex(r.hit.last.subject(r.path)); loc != nil && loc[0] == 0 {
+			r.prefixLen = min(loc[1], len(r.path))
+		}
 	}
 	return r.path[:r.prefixLen]
+}
+
+// subject is the path as the predicate looks at it.
+func (p *predicate) subject(path string) string {
+	if p.lower {
+		return lowered(path)
+	}
+	return path
 }
 
 // ForwardedPrefix returns the value of X-Forwarded-Prefix: what strip_path
@@ -49,9 +94,12 @@ func (r *Result) ForwardedPrefix() string {
 }
 
 // Captures returns the groups of a regex path and their names, an empty name
-// for an unnamed group. As in Kong, group 0 is the whole path. Without groups
-// it returns nil.
+// for an unnamed group. As in Kong, group 0 is the whole path, or what the regex
+// of an expression matched. Without groups it returns nil.
 func (r *Result) Captures() (groups, names []string) {
+	if r.match == nil {
+		return r.hit.captures(r.path)
+	}
 	if r.match.re == nil || r.match.re.exact {
 		return nil, nil
 	}
@@ -60,6 +108,17 @@ func (r *Result) Captures() (groups, names []string) {
 		return nil, nil
 	}
 	return append([]string{r.path}, groups...), append([]string{""}, names...)
+}
+
+func (h pathHit) captures(path string) (groups, names []string) {
+	if h.groups == nil {
+		return nil, nil
+	}
+	groups = h.groups.re.FindStringSubmatch(h.groups.subject(path))
+	if len(groups) < 2 {
+		return nil, nil
+	}
+	return groups, h.groups.re.SubexpNames()
 }
 
 // BuildPath appends the path that the upstream sees: the service's path and the
@@ -87,7 +146,7 @@ func (r *Result) BuildPath(dst []byte) []byte {
 // remainder is the path behind the match; a route without paths matches the
 // leading slash only.
 func (r *Result) remainder() string {
-	if r.match.kinds&kindPath == 0 {
+	if !r.byPath() {
 		return r.path[min(1, len(r.path)):]
 	}
 	rest := r.path[len(r.Prefix()):]

@@ -136,20 +136,33 @@ func disabled(s *entity.Service) bool { return s != nil && !or(s.Enabled, true) 
 type compiled struct {
 	item       Item
 	candidates []*candidate
+	expression *expressionRoute // instead of candidates
 }
 
 // compile turns a route into its candidates. A route that can never match here
 // (a stream route, a disabled service) has none.
-func compile(item Item) (*compiled, error) {
+func compile(item Item, flavor Flavor) (*compiled, error) {
 	route := newRoute(item)
 	c := &compiled{item: item}
 	if disabled(item.Service) || route.protocols&^protocolStream == 0 {
 		return c, nil
 	}
+	if flavor == Expressions {
+		route.PathHandlingV1 = false // Kong honours it with flavor traditional only
+	}
+	if item.Route.Expression != "" {
+		var err error
+		if flavor != Expressions {
+			return nil, fieldError{"expression", errFlavor}
+		}
+		c.expression, err = newExpressionRoute(route)
+		return c, err
+	}
 	base, err := newCandidate(route)
 	if err != nil {
 		return nil, err
 	}
+	base.over = transportsOf(flavor, item.Route)
 	limited := func() {}
 	if item.Limited != nil {
 		limited = sync.OnceFunc(func() { item.Limited(item.Route) })
@@ -161,7 +174,7 @@ func compile(item Item) (*compiled, error) {
 	}
 	if len(item.Route.Paths) == 0 {
 		if base.kinds == 0 {
-			return nil, fieldError{"paths", errors.New("the route has no matcher: set one of hosts, headers, paths, methods or snis")}
+			return nil, fieldError{"paths", errors.New("the route has no matcher: set one of hosts, headers, paths, methods or snis, or an expression")}
 		}
 		c.candidates = []*candidate{base}
 		return c, nil

@@ -19,10 +19,13 @@ type Router struct {
 	byHeader    persistent.Map[string, *list] // the candidates with a header, by its name
 	headerNames []string                      // by the order of the routes that use them first
 	mixedSNI    bool                          // a category has SNIs and other kinds
+	flavor      Flavor
+	expressions expressionIndex // tried first
 }
 
-// New compiles the items that are HTTP or gRPC routes. The Router is never nil;
-// routes that cannot be compiled are left out and reported.
+// New compiles the items that are HTTP or gRPC routes, with the rules of flavor
+// Traditional; see Empty for others. The Router is never nil; routes that cannot
+// be compiled are left out and reported.
 func New(items []Item) (*Router, []Problem) {
 	return (&Router{}).With(items, nil)
 }
@@ -33,7 +36,7 @@ func New(items []Item) (*Router, []Problem) {
 // reported and its old version stays.
 func (r *Router) With(upsert []Item, remove []entity.ID) (*Router, []Problem) {
 	next := *r
-	d := delta{routes: r.routes.Edit(), byKinds: map[kinds]*change{}}
+	d := delta{flavor: r.flavor, routes: r.routes.Edit(), byKinds: map[kinds]*change{}, expressions: expressionChange{}}
 	for _, id := range remove {
 		d.remove(id)
 	}
@@ -51,8 +54,10 @@ func (r *Router) With(upsert []Item, remove []entity.ID) (*Router, []Problem) {
 
 // delta collects what changes, by category.
 type delta struct {
-	routes  persistent.Edit[entity.ID, *compiled]
-	byKinds map[kinds]*change
+	flavor      Flavor
+	routes      persistent.Edit[entity.ID, *compiled]
+	byKinds     map[kinds]*change
+	expressions expressionChange
 }
 
 func (d *delta) at(c *candidate) *change {
@@ -68,6 +73,9 @@ func (d *delta) remove(id entity.ID) {
 		return
 	}
 	d.routes.Delete(id)
+	if old.expression != nil {
+		d.expressions.del(old.expression)
+	}
 	for _, c := range old.candidates {
 		ch := d.at(c)
 		ch.del = append(ch.del, c)
@@ -80,12 +88,15 @@ func (d *delta) upsert(item Item, seen map[entity.ID]bool) error {
 		return fieldError{"id", errors.New("two routes have the same id; give each its own")}
 	}
 	seen[id] = true
-	next, err := compile(item)
+	next, err := compile(item, d.flavor)
 	if err != nil {
 		return err
 	}
 	d.remove(id)
 	d.routes.Put(id, next)
+	if next.expression != nil {
+		d.expressions.add(next.expression)
+	}
 	for _, c := range next.candidates {
 		ch := d.at(c)
 		ch.add = append(ch.add, c)
@@ -95,6 +106,9 @@ func (d *delta) upsert(item Item, seen map[entity.ID]bool) error {
 
 // apply replaces the categories that the delta touches.
 func (r *Router) apply(d *delta) {
+	if len(d.expressions) > 0 {
+		r.expressions = r.expressions.with(d.expressions)
+	}
 	cats := slices.Clone(r.categories)
 	var headers change
 	for k, ch := range d.byKinds {
@@ -166,8 +180,14 @@ func (r *Router) indexHeaders(ch *change) {
 func (r *Router) Len() int { return r.routes.Len() }
 
 // Match returns the route for in. It does not allocate, except that a header
-// pattern may have to lower a value's case.
+// pattern or an expression may have to lower a value's case or to unescape a
+// query argument.
 func (r *Router) Match(in *Input) (Result, bool) {
+	if r.flavor == Expressions {
+		if found, hit := r.expressions.match(in); found != nil {
+			return newExpressionResult(found, in.Path, hit), true
+		}
+	}
 	h := hits{router: r, in: in}
 	for _, c := range r.categories[r.start(&h):] {
 		if found := c.match(&h); found != nil {

@@ -52,6 +52,8 @@ type Stream struct {
 	prefix map[string][]*streamRoute // example.* by "example."
 	port   map[uint16][]*streamRoute
 	rest   []*streamRoute
+
+	expressions streamExpressions // tried first
 }
 
 // streamKinds are the matcher kinds of a stream route, in order of strength.
@@ -82,24 +84,34 @@ type endpoint struct {
 
 // NewStream compiles the items that are stream routes. Routes that cannot be
 // compiled are left out and reported.
-func NewStream(items []Item) (*Stream, []Problem) {
+func NewStream(items []Item, flavor Flavor) (*Stream, []Problem) {
 	var routes []*streamRoute
+	var expressions []*streamExpression
 	var problems []Problem
 	for _, item := range items {
 		if disabled(item.Service) || protocolsOf(item.Route)&protocolStream == 0 {
 			continue
 		}
-		r, err := newStreamRoute(item)
+		var err error
+		if item.Route.Expression != "" && flavor == Expressions {
+			var r *streamExpression
+			if r, err = newStreamExpression(item); err == nil {
+				expressions = append(expressions, r)
+			}
+		} else {
+			var r *streamRoute
+			if r, err = newStreamRoute(item); err == nil {
+				routes = append(routes, r)
+			}
+		}
 		if err != nil {
 			problems = append(problems, problem(item.Route, err))
-			continue
 		}
-		routes = append(routes, r)
 	}
 	slices.SortFunc(routes, compareStream)
 	s := &Stream{
 		exact: map[string][]*streamRoute{}, suffix: map[string][]*streamRoute{}, prefix: map[string][]*streamRoute{},
-		port: map[uint16][]*streamRoute{},
+		port: map[uint16][]*streamRoute{}, expressions: newStreamExpressions(expressions),
 	}
 	for i, r := range routes {
 		r.order = i
@@ -112,7 +124,7 @@ func newStreamRoute(item Item) (*streamRoute, error) {
 	e := item.Route
 	r := &streamRoute{route: newRoute(item), protocols: e.Protocols, createdAt: or(e.CreatedAt, math.MaxInt64)}
 	if e.Expression != "" {
-		return nil, fieldError{"expression", fmt.Errorf("expressions are not supported by this gateway: use sources, destinations or snis")}
+		return nil, fieldError{"expression", errStreamFlavor}
 	}
 	for _, s := range e.SNIs {
 		r.kinds |= streamSNI
@@ -132,7 +144,7 @@ func newStreamRoute(item Item) (*streamRoute, error) {
 		r.kinds |= streamDestination
 	}
 	if r.kinds == 0 {
-		return nil, fieldError{"destinations", fmt.Errorf("the route has no matcher: set one of sources, destinations or snis")}
+		return nil, fieldError{"destinations", fmt.Errorf("the route has no matcher: set one of sources, destinations or snis, or an expression")}
 	}
 	return r, nil
 }
@@ -214,16 +226,16 @@ func compareStream(a, b *streamRoute) int {
 }
 
 func (r *streamRoute) match(in *StreamInput) bool {
-	return r.takes(in.Protocol) &&
+	return takesProtocol(r.protocols, in.Protocol) &&
 		(len(r.names) == 0 || anyName(r.names, in.SNI)) &&
 		anyEndpoint(r.sources, in.Source) &&
 		anyEndpoint(r.destinations, in.Destination)
 }
 
-// takes reports whether the route is for connections of a protocol.
-func (r *streamRoute) takes(p entity.Protocol) bool {
-	return slices.Contains(r.protocols, p) ||
-		p == entity.ProtocolTLS && slices.Contains(r.protocols, entity.ProtocolTLSPassthrough)
+// takesProtocol reports whether a route is for connections of a protocol.
+func takesProtocol(protocols []entity.Protocol, p entity.Protocol) bool {
+	return slices.Contains(protocols, p) ||
+		p == entity.ProtocolTLS && slices.Contains(protocols, entity.ProtocolTLSPassthrough)
 }
 
 func anyEndpoint(list []endpoint, a netip.AddrPort) bool {
@@ -239,6 +251,9 @@ func anyEndpoint(list []endpoint, a netip.AddrPort) bool {
 // allocate, and its cost depends on the routes of the connection's server name
 // and port, and on those that name neither.
 func (s *Stream) Match(in *StreamInput) (*Route, bool) {
+	if found := s.expressions.match(in); found != nil {
+		return found.route, true
+	}
 	best := firstMatch(nil, s.rest, in)
 	best = firstMatch(best, s.port[in.Destination.Port()], in)
 	if in.SNI != "" && in.Protocol == entity.ProtocolTLS {

@@ -23,7 +23,7 @@ func TestStream(t *testing.T) {
 		{Route: &entity.Route{ID: "sni", Protocols: tls, SNIs: []string{"A.test."}}},
 		{Route: &entity.Route{ID: "tls", Protocols: tls, Destinations: []entity.Endpoint{{Port: port(9000)}}}},
 		{Route: &entity.Route{ID: "v6", Protocols: tcp, Destinations: []entity.Endpoint{{IP: "2001:db8::/32", Port: port(1)}}}},
-	})
+	}, Traditional)
 	if problems != nil {
 		t.Fatal(problems)
 	}
@@ -66,11 +66,11 @@ func TestStreamProblems(t *testing.T) {
 		"sources":      {Protocols: []entity.Protocol{"tcp"}, Sources: []entity.Endpoint{{IP: "10.0.0.0/33"}}},
 		"destinations": {Protocols: []entity.Protocol{"tcp"}, Destinations: []entity.Endpoint{{Port: &port}}},
 	} {
-		if _, problems := NewStream([]Item{{Route: r}}); len(problems) != 1 || problems[0].Field != field {
+		if _, problems := NewStream([]Item{{Route: r}}, Traditional); len(problems) != 1 || problems[0].Field != field {
 			t.Errorf("%s: %v", field, problems)
 		}
 	}
-	if _, problems := NewStream([]Item{{Route: &entity.Route{Protocols: []entity.Protocol{"tcp"}}}}); len(problems) != 1 {
+	if _, problems := NewStream([]Item{{Route: &entity.Route{Protocols: []entity.Protocol{"tcp"}}}}, Traditional); len(problems) != 1 {
 		t.Errorf("no matcher: %v", problems)
 	}
 }

@@ -38,7 +38,7 @@ func compileStream(t *testing.T, routes ...*entity.Route) *Stream {
 	for _, r := range routes {
 		items = append(items, Item{Route: r})
 	}
-	s, problems := NewStream(items)
+	s, problems := NewStream(items, Traditional)
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -180,7 +180,7 @@ func TestStreamIndex(t *testing.T) {
 			}
 			items = append(items, Item{Route: r})
 		}
-		s, _ := NewStream(items)
+		s, _ := NewStream(items, Traditional)
 		var all []*streamRoute
 		for _, item := range items {
 			if r, err := newStreamRoute(item); err == nil {
@@ -213,7 +213,7 @@ func BenchmarkStream(b *testing.B) {
 	for i := range 5000 {
 		items = append(items, Item{Route: &entity.Route{ID: entity.ID(fmt.Sprint(i)), Protocols: []entity.Protocol{"tls_passthrough"}, SNIs: []string{fmt.Sprintf("h%d.example.org", i)}}})
 	}
-	s, _ := NewStream(items)
+	s, _ := NewStream(items, Traditional)
 	in := &StreamInput{Protocol: "tls", SNI: "h4999.example.org", Source: netip.MustParseAddrPort("10.0.0.1:1"), Destination: netip.MustParseAddrPort("10.0.0.2:2")}
 	b.ReportAllocs()
 	for b.Loop() {

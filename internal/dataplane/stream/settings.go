@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/router"
 )
 
 // Settings are the properties of the process that do not change while it runs,
@@ -20,6 +22,8 @@ type Settings struct {
 	// PortMaps maps a listener's port to the port that clients see, which is what
 	// destinations of routes are compared with.
 	PortMaps map[uint16]uint16
+	// RouterFlavor says whether routes may have expressions.
+	RouterFlavor router.Flavor
 
 	// PrereadTimeout bounds the time that a ClientHello may take,
 	// PrereadBufferSize its size with all that was sent before the route is known,

@@ -194,7 +194,7 @@ func (s *snapshot) route(routes []*entity.Route, services map[entity.ID]*service
 		}
 		items = append(items, item)
 	}
-	compiled, problems := router.NewStream(items)
+	compiled, problems := router.NewStream(items, s.server.options.Settings.RouterFlavor)
 	for _, p := range problems {
 		rejected = append(rejected, pipeline.Rejection{
 			Key:  entity.Key{Kind: entity.KindRoute, ID: p.RouteID},

@@ -3,6 +3,7 @@
 package expression
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -129,10 +130,7 @@ func parseInt(word string) (int64, error) {
 		digits = "-" + digits
 	}
 	n, err := strconv.ParseInt(digits, base, 64)
-	if err != nil {
-		return 0, err.(*strconv.NumError).Err
-	}
-	return n, nil
+	return n, errors.Unwrap(err) // without the digits, which the caller tells
 }
 
 // set gives the predicate its constant, or says why it does not fit.

@@ -219,7 +219,8 @@ func (p *parser) identifier() string {
 	for p.pos < len(p.text) {
 		c := p.text[p.pos]
 		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		if !letter && (p.pos == start || !(c >= '0' && c <= '9' || c == '_' || c == '.')) {
+		other := c >= '0' && c <= '9' || c == '_' || c == '.'
+		if !letter && (p.pos == start || !other) {
 			break
 		}
 		p.pos++
