@@ -218,8 +218,9 @@ func (r *recorder) subject() client.Object {
 }
 
 // Runs implements fragment.Refs.
-func (r *recorder) Runs(p *entity.Plugin, protocols []entity.Protocol) bool {
-	return entity.RunsOn(p, protocols, r.g.store.schemas)
+func (r *recorder) Runs(p *entity.Plugin, protocols []entity.Protocol) (runs, guards bool) {
+	schema, known := r.g.store.schemas.Plugin(p.Name)
+	return entity.RunsOn(p, protocols, r.g.store.schemas), !known || schema.Guards
 }
 
 // Check implements fragment.Refs.

@@ -3,6 +3,9 @@
 package fragment
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
 	"strings"
 	"unicode/utf8"
 
@@ -15,6 +18,17 @@ import (
 // ID returns the id of an entity: the version 5 UUID of its natural key, within
 // its kind.
 func ID(kind entity.Kind, key string) entity.ID { return entity.NewID(string(kind), key) }
+
+// CertificateDigest is the same for the same PEM certificate, however it is
+// written; it is "" for what is none.
+func CertificateDigest(text string) string {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return ""
+	}
+	sum := sha256.Sum256(block.Bytes)
+	return hex.EncodeToString(sum[:])
+}
 
 // ManagedTag is on every entity made from a Kubernetes object.
 const ManagedTag = "managed-by-ingress-controller"

@@ -66,8 +66,9 @@ type Refs interface {
 	// nothing but the entity.
 	Check(entity.Entity) []entity.Problem
 	// Runs reports whether a plugin can run on routes of these protocols, none
-	// standing for http and https. It depends on nothing else.
-	Runs(p *entity.Plugin, protocols []entity.Protocol) bool
+	// standing for http and https, and whether it guards them: nothing must pass
+	// without it. It depends on nothing else.
+	Runs(p *entity.Plugin, protocols []entity.Protocol) (runs, guards bool)
 	// Service returns a Service.
 	Service(namespace, name string) *corev1.Service
 	// EndpointSlices returns a Service's EndpointSlices, sorted by name.
@@ -193,9 +194,11 @@ const (
 	// ClaimSNI is contended for by the Ingresses that bring a certificate for a
 	// host.
 	ClaimSNI ClaimScope = "sni"
-	// ClaimCACertificate is contended for by the Secrets that give a CA
-	// certificate the same id.
+	// ClaimCACertificate is contended for by the Secrets and ConfigMaps that give
+	// a CA certificate the same id, ClaimCADigest by those with the same
+	// certificate. The data of the latter is the id.
 	ClaimCACertificate ClaimScope = "ca-certificate"
+	ClaimCADigest      ClaimScope = "ca-digest"
 	// ClaimUpstreamName is contended for by backends: the same Service port may be
 	// reached by HTTP and by stream routes.
 	ClaimUpstreamName ClaimScope = "upstream-name"

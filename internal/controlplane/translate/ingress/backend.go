@@ -108,6 +108,14 @@ func (b *backend) entities() bool {
 	return true
 }
 
+// consequence says what it means that there are no targets.
+func (b *backend) consequence() string {
+	if b.key.Stream != "" {
+		return "sessions are closed"
+	}
+	return "requests are answered with 503"
+}
+
 // fail records why there are no targets.
 func (b *backend) fail(reason, message, fix string) {
 	b.facts.Reason, b.facts.Message, b.facts.Fix = reason, message, fix
@@ -117,13 +125,13 @@ func (b *backend) fail(reason, message, fix string) {
 func (b *backend) resolve() {
 	if b.svc == nil {
 		b.fail(fragment.ReasonBackendNotFound,
-			fmt.Sprintf("Service %s/%s does not exist; requests are answered with 503", b.key.Namespace, b.key.Service),
+			fmt.Sprintf("Service %s/%s does not exist; %s", b.key.Namespace, b.key.Service, b.consequence()),
 			"create the Service or correct its name")
 		return
 	}
 	if b.distrusted {
 		b.fail(fragment.ReasonCertificateInvalid,
-			fmt.Sprintf("none of the CA certificates that Service %s/%s names can be used; requests are answered with 503", b.key.Namespace, b.key.Service),
+			fmt.Sprintf("none of the CA certificates that Service %s/%s names can be used; %s", b.key.Namespace, b.key.Service, b.consequence()),
 			"look at the Service's problems, and mend the Secrets")
 		return
 	}
@@ -134,7 +142,7 @@ func (b *backend) resolve() {
 	port := servicePort(b.svc, b.key)
 	if port == nil {
 		b.fail(fragment.ReasonBackendPort,
-			fmt.Sprintf("Service %s/%s has no port %q; requests are answered with 503", b.key.Namespace, b.key.Service, b.key.Port),
+			fmt.Sprintf("Service %s/%s has no port %q; %s", b.key.Namespace, b.key.Service, b.key.Port, b.consequence()),
 			"name one of the Service's ports")
 		return
 	}
@@ -160,7 +168,7 @@ func (b *backend) resolve() {
 func (b *backend) clusterIP(port *corev1.ServicePort) {
 	if b.svc.Spec.ClusterIP == "" {
 		b.fail(fragment.ReasonBackendNotFound,
-			fmt.Sprintf("Service %s/%s has no cluster address yet; requests are answered with 503", b.key.Namespace, b.key.Service),
+			fmt.Sprintf("Service %s/%s has no cluster address yet; %s", b.key.Namespace, b.key.Service, b.consequence()),
 			"wait for the address, or give the Service one")
 		return
 	}
@@ -208,7 +216,7 @@ func (b *backend) externalName() {
 			port = int(p.Port)
 		} else {
 			b.fail(fragment.ReasonBackendPort,
-				fmt.Sprintf("Service %s/%s is of type ExternalName and has no port %q; requests are answered with 503", b.key.Namespace, b.key.Service, b.key.Port),
+				fmt.Sprintf("Service %s/%s is of type ExternalName and has no port %q; %s", b.key.Namespace, b.key.Service, b.key.Port, b.consequence()),
 				"refer to the port by number")
 			return
 		}

@@ -96,8 +96,13 @@ func (a *authority) translate(refs fragment.Refs) fragment.Result {
 		r.Claims = []fragment.Claim{claim}
 		return r
 	}
+	// Kong has each certificate once: who brings it again means the same one.
+	digest := fragment.Claim{Scope: fragment.ClaimCADigest, Value: fragment.CertificateDigest(cert), Data: id}
+	if first, ok := refs.First(digest); ok && first.Owner != a.owner {
+		return fragment.Result{Claims: []fragment.Claim{claim, digest}, Facts: fragment.CertificateFacts{ID: entity.ID(first.Data)}}
+	}
 	return fragment.Result{
-		Claims:   []fragment.Claim{claim},
+		Claims:   []fragment.Claim{claim, digest},
 		Entities: []entity.Entity{&entity.CACertificate{ID: entity.ID(id), Cert: cert, Tags: fragment.Tags(a.ref, a.annotations)}},
 		Facts:    fragment.CertificateFacts{ID: entity.ID(id)},
 	}

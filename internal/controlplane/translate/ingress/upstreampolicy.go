@@ -32,6 +32,11 @@ func (b *backend) upstreamPolicy(annotations map[string]string) {
 			"say the same in a DestinationRule for the Service")
 		return
 	}
+	if field, message := kongcrd.CheckUpstreamPolicy(&policy.Spec); message != "" {
+		b.result.Report(ref, field, fragment.ReasonPolicyInvalid,
+			fmt.Sprintf("%s Kong's defaults apply to Service %s/%s", message, b.key.Namespace, b.key.Service), "correct the policy")
+		return
+	}
 	changed := *b.upstream
 	kongcrd.ApplyUpstreamPolicy(&policy.Spec, &changed)
 	if problems := b.refs.Check(&changed); len(problems) > 0 {

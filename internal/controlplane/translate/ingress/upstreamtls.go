@@ -4,6 +4,7 @@ package ingress
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
@@ -76,7 +77,9 @@ func (b *backend) authorities(annotations map[string]string) {
 				b.result.Report(b.ref, fragment.AnnotationField(source.annotation), facts.Reason, facts.Message, facts.Fix)
 				continue
 			}
-			b.service.CACertificates = append(b.service.CACertificates, facts.ID)
+			if !slices.Contains(b.service.CACertificates, facts.ID) {
+				b.service.CACertificates = append(b.service.CACertificates, facts.ID)
+			}
 		}
 	}
 	b.distrusted = named && len(b.service.CACertificates) == 0

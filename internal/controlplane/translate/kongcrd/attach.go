@@ -233,12 +233,15 @@ func (a *attacher) plugin(ref reference) {
 		a.taken[slot] = ref.name
 		p := instance(ref.facts.Template, ref.owner.String(), at)
 		if problems := a.from.Refs.Check(p); len(problems) > 0 {
-			a.misplaced(ref, at, problems[0].Field+": "+problems[0].Message)
+			a.misplaced(ref, at, problems[0].Field+": "+problems[0].Message,
+				"remove the reference, here or on the consumer or group that refers to the same plugin")
 			continue
 		}
-		if (at.Route != "" || at.Service != "") && !a.from.Refs.Runs(p, at.Protocols) {
-			a.misplaced(ref, at, "protocols: it runs on none of the protocols here")
-			continue
+		if at.Route != "" || at.Service != "" {
+			if runs, guards := a.from.Refs.Runs(p, at.Protocols); !runs {
+				a.elsewhere(ref, at, guards)
+				continue
+			}
 		}
 		a.result.Entities = append(a.result.Entities, p)
 	}
@@ -247,15 +250,31 @@ func (a *attacher) plugin(ref reference) {
 // misplaced deals with a plugin that cannot be attached here, such as an
 // authentication plugin on a consumer. Where that leaves a route or service
 // without it, all of its requests are answered with 500.
-func (a *attacher) misplaced(ref reference, at Attachment, why string) {
+func (a *attacher) misplaced(ref reference, at Attachment, why, fix string) {
 	consequence := "it is not applied"
 	if at.Route != "" || at.Service != "" {
 		consequence = a.from.consequence()
 		a.mark(Attachment{Route: at.Route, Service: at.Service, Protocols: at.Protocols})
 	}
 	a.reportOnce(fragment.ReasonPluginUnusable,
-		fmt.Sprintf("%q, of type %s, cannot be attached here: %s; %s", ref.name, ref.facts.Template.Name, why, consequence),
-		"remove the reference, here or on the consumer or group that refers to the same plugin")
+		fmt.Sprintf("%q, of type %s, cannot be attached here: %s; %s", ref.name, ref.facts.Template.Name, why, consequence), fix)
+}
+
+// elsewhere deals with a plugin that runs on none of the protocols here. Only
+// one that guards what it is attached to is missed.
+func (a *attacher) elsewhere(ref reference, at Attachment, guards bool) {
+	protocols := "http, https"
+	if len(at.Protocols) > 0 {
+		names := make([]string, len(at.Protocols))
+		for i, p := range at.Protocols {
+			names[i] = string(p)
+		}
+		protocols = strings.Join(names, ", ")
+	}
+	if !guards {
+		at.Route, at.Service = "", ""
+	}
+	a.misplaced(ref, at, "it does not run on "+protocols, "use a plugin for these protocols, or remove the reference")
 }
 
 func (a *attacher) reportTwice(ref reference, holder string) {

@@ -74,7 +74,7 @@ func (t *consumerTranslation) credentials() {
 				continue
 			}
 			mine[unique] = name
-			t.claimCredential(unique, field, name)
+			t.claimCredential(unique, field, secret)
 		}
 		credential.Consumer = &entity.Ref{ID: t.id}
 		credential.ID = fragment.ID(entity.KindCredential, strings.Join(
@@ -89,7 +89,7 @@ func (t *consumerTranslation) credentials() {
 }
 
 // claimCredential claims a unique key.
-func (t *consumerTranslation) claimCredential(unique, field, secret string) {
+func (t *consumerTranslation) claimCredential(unique, field string, secret *corev1.Secret) {
 	claim := fragment.Claim{Scope: fragment.ClaimCredential, Value: unique}
 	t.result.Claims = append(t.result.Claims, claim)
 	for _, c := range t.refs.Claimants(claim) {
@@ -97,9 +97,11 @@ func (t *consumerTranslation) claimCredential(unique, field, secret string) {
 			continue
 		}
 		t.conflicting = true
+		const fix = "give each consumer a credential of its own"
 		t.result.Report(t.ref, field, fragment.ReasonConflict,
-			fmt.Sprintf("Consumer has conflicting credentials: %s has the same one as Secret %s; both consumers are left out", c.Owner, secret),
-			"give each consumer a credential of its own")
+			fmt.Sprintf("Consumer has conflicting credentials: %s has the same one as Secret %s; both consumers are left out", c.Owner, secret.Name), fix)
+		t.result.Report(fragment.RefOf("", "v1", "Secret", secret), "data", fragment.ReasonConflict,
+			fmt.Sprintf("Secret has conflicting credential: %s has the same one; both consumers are left out", c.Owner), fix)
 	}
 }
 

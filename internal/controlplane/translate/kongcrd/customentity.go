@@ -76,30 +76,36 @@ func (t *customEntity) single(kind entity.Kind, fields map[string]any) {
 		e, err = entity.UnmarshalEntity(kind, data)
 	}
 	if err != nil {
-		t.refuse("spec.fields", fmt.Sprintf("not the fields of %s", kind), "correct the names and values of the fields")
+		why := strings.TrimPrefix(err.Error(), string(kind)+": json: ") // names fields and types, no values
+		t.refuse("spec.fields", fmt.Sprintf("not the fields of %s: %s", kind, why), "correct the names and values of the fields")
 		return
 	}
 	if problems := t.refs.Check(e); len(problems) > 0 {
 		t.refuse("spec.fields."+problems[0].Field, problems[0].Message, "correct the field")
 		return
 	}
-	if claim, ok := uniqueOf(e); ok && !t.claim(claim) {
-		return
+	for _, claim := range uniqueOf(e) {
+		if !t.claim(claim) {
+			return
+		}
 	}
 	t.result.Entities = []entity.Entity{e}
 }
 
 // uniqueOf returns what other units may contend for.
-func uniqueOf(e entity.Entity) (fragment.Claim, bool) {
+func uniqueOf(e entity.Entity) []fragment.Claim {
 	switch e := e.(type) {
 	case *entity.CACertificate:
-		return fragment.Claim{Scope: fragment.ClaimCACertificate, Value: string(e.ID)}, true
+		return []fragment.Claim{
+			{Scope: fragment.ClaimCACertificate, Value: string(e.ID)},
+			{Scope: fragment.ClaimCADigest, Value: fragment.CertificateDigest(e.Cert), Data: string(e.ID)},
+		}
 	case *entity.SNI:
-		return fragment.Claim{Scope: fragment.ClaimSNI, Value: e.Name}, true
+		return []fragment.Claim{{Scope: fragment.ClaimSNI, Value: e.Name, Data: string(e.Certificate.ID)}}
 	case *entity.Certificate:
-		return fragment.Claim{Scope: fragment.ClaimCertificateID, Value: string(e.ID)}, true
+		return []fragment.Claim{{Scope: fragment.ClaimCertificateID, Value: string(e.ID)}}
 	}
-	return fragment.Claim{}, false
+	return nil
 }
 
 // claim claims and reports whether nobody older does.
@@ -136,7 +142,8 @@ func (t *customEntity) credentials(collection string, fields map[string]any) {
 	delete(fields, "tags")
 	delete(fields, "id")
 	if kind.unique != "" && len(consumers) > 1 {
-		t.refuse("spec.parentRef", fmt.Sprintf("the plugin is attached to %d consumers, who cannot have the same %s", len(consumers), kind.unique),
+		t.result.Report(t.ref, "spec.parentRef", fragment.ReasonConflict,
+			fmt.Sprintf("the plugin is attached to %d consumers, who cannot have the same %s; the entity is left out", len(consumers), kind.unique),
 			"use one KongCustomEntity, and plugin, for each consumer")
 		return
 	}

@@ -21,7 +21,9 @@ func ApplyUpstreamPolicy(spec *kongv1beta1.KongUpstreamPolicySpec, u *entity.Ups
 	if spec.Slots != nil {
 		u.Slots = spec.Slots
 	}
-	if on := spec.HashOn; on != nil {
+	// Of no input nothing is sent: Kong takes an explicit "none" for the wish to
+	// have no algorithm but round-robin.
+	if on := spec.HashOn; on != nil && spec.StickySessions == nil {
 		u.HashOn = hashKind(on, u.HashOn)
 		set(&u.HashOnHeader, on.Header)
 		set(&u.HashOnCookie, on.Cookie)

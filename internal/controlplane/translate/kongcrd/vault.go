@@ -29,7 +29,7 @@ func TranslateVault(v *kongv1alpha1.KongVault, refs fragment.Refs) fragment.Resu
 	result.Claims = []fragment.Claim{claim}
 	if first, ok := refs.First(claim); ok && first.Owner != owner {
 		result.Report(ref, "spec.prefix", fragment.ReasonConflict,
-			fmt.Sprintf("spec.prefix %q is duplicate: the older %s has it; this vault is left out", v.Spec.Prefix, first.Owner),
+			fmt.Sprintf("spec.prefix %q is duplicate: the older %s %s has it; this vault is left out", v.Spec.Prefix, first.Owner.Kind, first.Owner.Name),
 			"create the vault with another prefix, and delete this one")
 		return result
 	}
