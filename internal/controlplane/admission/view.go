@@ -50,7 +50,7 @@ func (v *view) Settings() fragment.Settings { return v.settings }
 func (v *view) Check(e entity.Entity) []entity.Problem { return entity.CheckEntity(e, v.schemas) }
 
 // Runs implements fragment.Refs.
-func (v *view) Runs(*entity.Plugin, []entity.Protocol) bool { return true }
+func (v *view) Runs(*entity.Plugin, []entity.Protocol) (runs, guards bool) { return true, true }
 
 // Secret implements fragment.Refs.
 func (v *view) Secret(namespace, name string) *corev1.Secret {
