@@ -84,12 +84,26 @@ func (t *customEntity) single(kind entity.Kind, fields map[string]any) {
 		t.refuse("spec.fields."+problems[0].Field, problems[0].Message, "correct the field")
 		return
 	}
+	if sni, ok := e.(*entity.SNI); ok && !t.certificateExists(sni.Certificate.ID) {
+		return
+	}
 	for _, claim := range uniqueOf(e) {
 		if !t.claim(claim) {
 			return
 		}
 	}
 	t.result.Entities = []entity.Entity{e}
+}
+
+// certificateExists reports whether another custom entity brings a certificate.
+func (t *customEntity) certificateExists(id entity.ID) bool {
+	if t.refs.Claimed(fragment.Claim{Scope: fragment.ClaimCertificateID, Value: string(id)}) {
+		return true
+	}
+	t.result.Report(t.ref, "spec.fields.certificate", fragment.ReasonCustomEntityInvalid,
+		fmt.Sprintf("no KongCustomEntity brings a certificate with the id %s; the entity is left out", id),
+		"create one of type certificates with this id, or name the Secret in the tls section of an Ingress")
+	return false
 }
 
 // uniqueOf returns what other units may contend for.
