@@ -128,6 +128,9 @@ func (f *file) apply(data []byte) (set *entity.Set, problems []string) {
 	for _, r := range f.process.gateway.ApplyWhole(set) {
 		problems = append(problems, f.path+": "+r.Error())
 	}
+	if len(problems) == 0 {
+		f.process.admin.entities.Replace(set)
+	}
 	return set, problems
 }
 

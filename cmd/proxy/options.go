@@ -28,6 +28,7 @@ type options struct {
 	declarativeConfig string
 	listen            []engine.ListenSpec
 	statusListen      string
+	adminListen       []string
 	streamListen      []listener.Spec
 	settings          engine.Settings
 	streamSettings    streams.Settings
@@ -68,7 +69,7 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 		}
 		return fallback
 	}
-	var listen, streamListen, gateway, compatibility string
+	var listen, streamListen, adminListen, gateway, compatibility string
 	var drainDelay, drainTimeout int
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	flags.TextVar(&o.logLevel, "log-level", kongLogLevel(env("KONG_LOG_LEVEL", "info")), "debug, info, warn or error")
@@ -76,6 +77,7 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 	flags.StringVar(&listen, "proxy-listen", env("KONG_PROXY_LISTEN", defaultListen), "HTTP listeners in Kong's syntax, or off")
 	flags.StringVar(&streamListen, "stream-listen", env("KONG_STREAM_LISTEN", "off"), "TCP, TLS and UDP listeners in Kong's syntax, or off")
 	flags.StringVar(&o.statusListen, "status-listen", env("KONG_STATUS_LISTEN", defaultStatusListen), "address of the Status API, or off")
+	flags.StringVar(&adminListen, "admin-listen", env("KONG_ADMIN_LISTEN", "off"), "loopback addresses of the read-only Admin view, as 127.0.0.1:8001, or off")
 	flags.BoolVar(&o.accessLog, "access-log", env("KONG_PROXY_ACCESS_LOG", "off") != "off", "write a line per request to standard output")
 	flags.StringVar(&compatibility, "compatibility", env("KONG_COMPATIBILITY", string(entity.Line39)), "Kong whose defaults stand for what the configuration leaves open: 3.9 or 3.14")
 	flags.StringVar(&gateway, "gateway", "", "namespace/name of the KongIstioGateway that this proxy belongs to")
@@ -111,6 +113,9 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 		return nil, err
 	}
 	if o.streamListen, err = listener.Parse(listener.Stream, streamListen); err != nil {
+		return nil, err
+	}
+	if o.adminListen, err = parseAdminListen(adminListen); err != nil {
 		return nil, err
 	}
 	if o.compatibility, err = entity.ParseLine(compatibility); err != nil {
@@ -153,7 +158,7 @@ func kongLogLevel(name string) slog.Level {
 
 // ownVariables are the KONG_* variables that flags stand for.
 var ownVariables = []string{
-	"KONG_DECLARATIVE_CONFIG", "KONG_PROXY_LISTEN", "KONG_STREAM_LISTEN", "KONG_STATUS_LISTEN", "KONG_PROXY_ACCESS_LOG", "KONG_LOG_LEVEL", "KONG_DATABASE", "KONG_COMPATIBILITY",
+	"KONG_DECLARATIVE_CONFIG", "KONG_PROXY_LISTEN", "KONG_STREAM_LISTEN", "KONG_STATUS_LISTEN", "KONG_ADMIN_LISTEN", "KONG_PROXY_ACCESS_LOG", "KONG_LOG_LEVEL", "KONG_DATABASE", "KONG_COMPATIBILITY",
 }
 
 // serviceLink matches the variables that Kubernetes sets for a Service that is

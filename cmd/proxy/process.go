@@ -35,6 +35,7 @@ type process struct {
 	gateway *gateway.Gateway
 	engine  *engine.Engine
 	status  *status.Server
+	admin   adminView
 	metrics *prometheus.Registry
 	access  *engine.AccessLog
 	source  source
@@ -71,7 +72,12 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 		return nil, err
 	}
 	p.gateway, p.engine, p.dialer = g, g.Engine, g.Dialer
-	metrics, err := newMetrics(g, o.pod.uid)
+	node := o.pod.uid
+	if node == "" {
+		node = uuid.NewString()
+	}
+	p.admin = newAdminView(p, node)
+	metrics, err := newMetrics(g, node)
 	if err != nil {
 		return nil, err
 	}
@@ -98,11 +104,8 @@ func (p *process) secretsChanged() {
 }
 
 // newMetrics returns what /metrics exposes of a node, but for its source of
-// configuration. A node without an id gets one.
+// configuration.
 func newMetrics(g *gateway.Gateway, node string) (*prometheus.Registry, error) {
-	if node == "" {
-		node = uuid.NewString()
-	}
 	counted := prometheusplugin.Of(g.Host)
 	metrics := prometheus.NewRegistry()
 	for _, c := range []prometheus.Collector{
@@ -146,7 +149,7 @@ func (p *process) describe() any {
 // drain short.
 func (p *process) run(ctx, hurry context.Context) error {
 	// Status first: a probe must be able to ask why nothing is served yet.
-	statusErr := make(chan error, 1)
+	statusErr := make(chan error, 1+len(p.options.adminListen))
 	if p.options.statusListen != "off" {
 		var config net.ListenConfig
 		l, err := config.Listen(ctx, "tcp", p.options.statusListen)
@@ -154,6 +157,9 @@ func (p *process) run(ctx, hurry context.Context) error {
 			return fmt.Errorf("status_listen: %w", err)
 		}
 		go func() { statusErr <- p.status.Serve(l) }()
+	}
+	if err := p.admin.listen(ctx, p.options.adminListen, statusErr); err != nil {
+		return err
 	}
 	if err := p.source.start(ctx); err != nil {
 		return err
@@ -210,5 +216,6 @@ func (p *process) drain(ctx context.Context) {
 	if p.access != nil {
 		p.access.Close()
 	}
+	p.admin.close(ctx)
 	_ = p.status.Close(ctx)
 }

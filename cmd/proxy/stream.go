@@ -99,6 +99,7 @@ func (s *stream) applyDelta(d entity.Delta, later bool) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	rejected := s.process.gateway.Update(d)
+	s.process.admin.entities.Update(d)
 	known := map[pipeline.Rejection]bool{}
 	if before := s.rejected.Load(); before != nil {
 		for _, r := range *before {
