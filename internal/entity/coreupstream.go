@@ -51,7 +51,7 @@ var upstreamRecord = common(
 ).Shorthands(
 	// Kong adjusts one of these two fields to the other, in this order.
 	schema.Translate(schema.String("algorithm"), func(v any) map[string]any {
-		if v == "least-connections" || v == "latency" {
+		if v == "least-connections" || v == "latency" || v == "sticky-sessions" {
 			return map[string]any{"algorithm": v, "hash_on": nil}
 		}
 		return map[string]any{"algorithm": v}

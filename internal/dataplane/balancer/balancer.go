@@ -24,6 +24,7 @@ const (
 	LeastConnections  = "least-connections"
 	ConsistentHashing = "consistent-hashing"
 	Latency           = "latency"
+	StickySessions    = "sticky-sessions"
 )
 
 const (
@@ -105,10 +106,10 @@ func New(store *Store, u *entity.Upstream, targets []*entity.Target, resolve Res
 	switch b.algorithm {
 	case "":
 		b.algorithm = RoundRobin
-	case RoundRobin, LeastConnections, ConsistentHashing, Latency:
+	case RoundRobin, LeastConnections, ConsistentHashing, Latency, StickySessions:
 	default:
-		return nil, fmt.Errorf("upstream %q: algorithm: %q is not supported; use %s, %s, %s or %s",
-			u.Name, u.Algorithm, RoundRobin, LeastConnections, ConsistentHashing, Latency)
+		return nil, fmt.Errorf("upstream %q: algorithm: %q is not supported; use %s, %s, %s, %s or %s",
+			u.Name, u.Algorithm, RoundRobin, LeastConnections, ConsistentHashing, Latency, StickySessions)
 	}
 	b.active = newActive(u, store.Probe)
 	b.checked = b.passive.limits != [counterKinds]int{} || b.active != nil
@@ -197,6 +198,9 @@ func (b *Balancer) peer(t target, a Address) *Peer {
 	}
 	p.Addr = netip.AddrPortFrom(a.Addr, port)
 	p.key = stateKey{upstream: b.name, host: t.host, addr: p.Addr}
+	if b.algorithm == StickySessions {
+		p.session = sessionOf(p)
+	}
 	return p
 }
 
@@ -255,12 +259,13 @@ func seedLatencies(peers, created []*Peer, now time.Time) {
 	}
 }
 
-// Pick chooses a peer and counts a request on it; Done must follow. key is used
-// by consistent hashing only. Peers in tried are left out as long as others are
-// available. The error is ErrNoPeer.
+// Pick chooses a peer and counts a request on it; Done must follow. key is what
+// consistent hashing hashes, and for sticky sessions the value of the client's
+// cookie; the other algorithms need none. Peers in tried are left out as long as
+// others are available. The error is ErrNoPeer.
 func (b *Balancer) Pick(key string, tried []*Peer) (*Peer, error) {
 	s := b.set.Load()
-	if s.total == 0 || b.threshold > 0 && s.share() <= b.threshold {
+	if len(s.peers) == 0 || b.threshold > 0 && s.share() <= b.threshold {
 		return nil, ErrNoPeer
 	}
 	p := b.pickFrom(s, key, tried)
@@ -282,6 +287,8 @@ func (b *Balancer) pickFrom(s *peerSet, key string, tried []*Peer) *Peer {
 		return s.latency(tried, b.store.now())
 	case ConsistentHashing:
 		return s.hashed(key, tried)
+	case StickySessions:
+		return s.sticky(key, tried)
 	default:
 		return s.roundRobin(tried)
 	}

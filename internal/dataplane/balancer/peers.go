@@ -21,7 +21,8 @@ type Peer struct {
 
 	key     stateKey
 	state   *State
-	checked bool // health counts
+	checked bool   // health counts
+	session string // what a sticky session's cookie holds
 }
 
 // Health returns what the health checks say about the peer.
@@ -30,9 +31,9 @@ func (p *Peer) Health() Health { return Health(p.state.health.Load()) }
 // Active returns the number of requests under way.
 func (p *Peer) Active() int64 { return p.state.active.Load() }
 
-func (p *Peer) available() bool {
-	return p.Weight > 0 && (!p.checked || p.Health().Available())
-}
+func (p *Peer) available() bool { return p.Weight > 0 && p.well() }
+
+func (p *Peer) well() bool { return !p.checked || p.Health().Available() }
 
 // peerSet is the peers of a balancer at one time. It is immutable but for the
 // counter.
@@ -42,7 +43,9 @@ type peerSet struct {
 	total uint64
 	step  uint64
 	wheel *wheel // for consistent hashing
-	next  atomic.Uint64
+	// sessions are the peers by what cookies hold, for sticky sessions.
+	sessions map[string]*Peer
+	next     atomic.Uint64
 }
 
 func newPeerSet(peers []*Peer, algorithm string, slots int) *peerSet {
@@ -61,8 +64,14 @@ func newPeerSet(peers []*Peer, algorithm string, slots int) *peerSet {
 	if s.total > 0 {
 		s.next.Store(rand.Uint64N(s.total))
 	}
-	if algorithm == ConsistentHashing {
+	switch algorithm {
+	case ConsistentHashing:
 		s.wheel = newWheel(peers, slots)
+	case StickySessions:
+		s.sessions = make(map[string]*Peer, len(peers))
+		for _, p := range peers {
+			s.sessions[p.session] = p
+		}
 	}
 	return s
 }
@@ -97,6 +106,9 @@ func (s *peerSet) turn() *Peer {
 // roundRobin takes turns until one falls to an eligible peer. A long run of
 // misses means that few are left: then these take turns among themselves.
 func (s *peerSet) roundRobin(tried []*Peer) *Peer {
+	if s.total == 0 {
+		return nil
+	}
 	for range 2 * len(s.peers) {
 		if p := s.turn(); p.available() && !slices.Contains(tried, p) {
 			return p

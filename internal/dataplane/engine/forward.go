@@ -124,8 +124,12 @@ func (a *attempt) failure() balancer.Failure {
 	return balancer.FailureTCP
 }
 
-// hashKey returns what consistent hashing hashes.
+// hashKey returns what consistent hashing hashes, or the client's cookie for
+// sticky sessions.
 func (ex *exchange) hashKey(t *target) string {
+	if t.sticky() {
+		return hashFacts{ex}.Cookie(t.upstream.StickySessionsCookie)
+	}
 	if t.upstream == nil || t.upstream.Algorithm != balancer.ConsistentHashing {
 		return ""
 	}

@@ -56,7 +56,17 @@ func (t *target) pick(ex *exchange) (*balancer.Peer, error) {
 	if err := t.balancer.Prepare(ex.context()); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNameResolution, err)
 	}
-	return t.balancer.Pick(ex.hashKey(t), ex.asked)
+	key := ex.hashKey(t)
+	p, err := t.balancer.Pick(key, ex.asked)
+	if err == nil && t.sticky() {
+		ex.hashCookie = balancer.SessionCookie(t.upstream, p, key)
+	}
+	return p, err
+}
+
+// sticky reports whether clients come back to their peers by a cookie.
+func (t *target) sticky() bool {
+	return t.upstream != nil && t.upstream.Algorithm == balancer.StickySessions
 }
 
 // poolCache remembers the pools of a target's peers.
