@@ -208,6 +208,8 @@ func TestManagerRights(t *testing.T) {
 		{"", "events", "", "create patch", "shop", ""},
 		{"coordination.k8s.io", "leases", "", "get create update", ownNamespace, ""},
 		{"", "secrets", "", "update", ownNamespace, "kong-istio-gateway-stream-roots"},
+		{"", "secrets", "", "update", ownNamespace, "kong-istio-gateway-webhook-roots"},
+		{"admissionregistration.k8s.io", "validatingwebhookconfigurations", "", "get list watch patch", "", "kong-istio-gateway"},
 	}
 	refused := []right{
 		{"gateway.konghq.com", "kongistiogateways", "", "create update delete", "shop", ""},
@@ -226,6 +228,9 @@ func TestManagerRights(t *testing.T) {
 		{"rbac.authorization.k8s.io", "clusterroles", "", "get create escalate bind", "", ""},
 		{"apiextensions.k8s.io", "customresourcedefinitions", "", "create patch", "", ""},
 		{"admissionregistration.k8s.io", "validatingadmissionpolicies", "", "patch delete", "", ""},
+		{"admissionregistration.k8s.io", "validatingwebhookconfigurations", "", "list create update patch delete", "", ""},
+		{"admissionregistration.k8s.io", "validatingwebhookconfigurations", "", "create update delete", "", "kong-istio-gateway"},
+		{"admissionregistration.k8s.io", "validatingwebhookconfigurations", "", "get patch", "", "other"},
 		{"networking.istio.io", "virtualservices", "", "patch create delete", "shop", ""},
 		{"security.istio.io", "authorizationpolicies", "", "patch create delete", "shop", ""},
 	}

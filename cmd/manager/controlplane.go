@@ -85,7 +85,7 @@ func newControlPlane(mgr ctrl.Manager, o options) (controlPlaneParts, error) {
 	return controlPlaneParts{
 		Routes: &routeAdapter{cp.routes, o.clusterDomain},
 		Fleet:  &savedFleet{cp.fleet, cp.publisher},
-		Trust:  cp.trust,
+		Trust:  cp.trust, Objects: objects,
 	}, nil
 }
 
@@ -155,6 +155,8 @@ func routeClients(mgr ctrl.Manager) (cache.Cache, client.Client, error) {
 	}
 	options := routes.CacheOptions(scheme)
 	options.HTTPClient = mgr.GetHTTPClient()
+	// Who reads a kind whose CRD is gone must not wait for objects of it.
+	options.ReaderFailOnMissingInformer = true
 	objects, err := cache.New(mgr.GetConfig(), options)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cache of routes: %w", err)

@@ -87,6 +87,9 @@ func assemble(config *rest.Config, o options) (ctrl.Manager, error) {
 	if err := setupOperator(mgr, o, parts); err != nil {
 		return nil, fmt.Errorf("operator: %w", err)
 	}
+	if err := setupWebhook(mgr, o, parts.Objects); err != nil {
+		return nil, fmt.Errorf("admission webhook: %w", err)
+	}
 	return mgr, setupHealth(mgr)
 }
 

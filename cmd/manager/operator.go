@@ -5,6 +5,7 @@ package main
 import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/kong/kong-istio-gateway/controllers/gateway"
 	"github.com/kong/kong-istio-gateway/internal/operator/apply"
@@ -16,6 +17,8 @@ type controlPlaneParts struct {
 	Routes gateway.Routes
 	Fleet  gateway.Fleet
 	Trust  gateway.Trust
+	// Objects is the cache of the objects that routes are made of.
+	Objects cache.Cache
 }
 
 // setupOperator registers the reconciler of KongIstioGateway.

@@ -23,6 +23,8 @@ type options struct {
 	metricsAddress string
 	metricsCertDir string
 	streamAddress  string
+	webhookAddress string
+	webhookCertDir string
 	namespace      string
 	podName        string
 	proxyImage     string
@@ -49,6 +51,9 @@ func parseOptions(args []string, getenv func(string) string, output io.Writer) (
 	fs.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of /metrics, HTTPS with authentication; 0 turns it off")
 	fs.StringVar(&o.metricsCertDir, "metrics-cert-dir", "", "directory with tls.crt and tls.key for /metrics; self-signed without it")
 	fs.StringVar(&o.streamAddress, "config-stream-bind-address", ":8005", "address on which the leader streams configuration to proxies")
+	fs.StringVar(&o.webhookAddress, "webhook-bind-address", "0", "address of the admission webhook, HTTPS, such as :9443; 0 turns it off")
+	fs.StringVar(&o.webhookCertDir, "webhook-cert-dir", "",
+		"directory with tls.crt and tls.key for the webhook, which somebody else registers with the API server; without it the manager makes both")
 	fs.StringVar(&o.proxyImage, "proxy-image", getenv("RELATED_IMAGE_PROXY"), "image of gateways that name none (environment: RELATED_IMAGE_PROXY)")
 	fs.StringVar(&o.clusterDomain, "cluster-domain", "cluster.local", "the cluster's DNS domain")
 	fs.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "least level that is logged: debug, info, warn or error")

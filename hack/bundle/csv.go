@@ -18,8 +18,13 @@ const (
 )
 
 // clusterServiceVersion completes the base with what the rest of the input says, and returns it with
-// the RBAC objects that OLM is to apply beside it.
-func clusterServiceVersion(s settings, icon []byte, in *sorted) (*object, []*object, error) {
+// the RBAC objects that OLM is to apply beside it. definitions are the webhooks.
+func clusterServiceVersion(s settings, icon []byte, in *sorted, definitions []any) (*object, []*object, error) {
+	if len(definitions) > 0 {
+		if err := useCertificates(in.deployments); err != nil {
+			return nil, nil, err
+		}
+	}
 	related, err := setImages(in.deployments, s.images)
 	if err != nil {
 		return nil, nil, err
@@ -43,6 +48,11 @@ func clusterServiceVersion(s settings, icon []byte, in *sorted) (*object, []*obj
 	}
 	if len(rights.namespace) > 0 {
 		strategy["permissions"] = rights.namespace
+	}
+	if len(definitions) > 0 {
+		if err := unstructured.SetNestedSlice(csv.Object, definitions, "spec", "webhookdefinitions"); err != nil {
+			return nil, nil, err
+		}
 	}
 	for _, field := range []struct {
 		value any

@@ -23,7 +23,11 @@ func generate(s settings, icon []byte, objects []*object) (files, []string, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	csv, rbac, err := clusterServiceVersion(s, icon, in)
+	definitions, replaced, left, err := webhooks(in.webhooks, in.deployments, in.others)
+	if err != nil {
+		return nil, nil, err
+	}
+	csv, rbac, err := clusterServiceVersion(s, icon, in, definitions)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -37,6 +41,10 @@ func generate(s settings, icon []byte, objects []*object) (files, []string, erro
 		}
 	}
 	for _, o := range append(rbac, in.others...) {
+		if o.GetKind() == "Service" && replaced[o.GetName()] {
+			left = append(left, "Service "+o.GetName()+": OLM makes the webhooks' Service itself")
+			continue
+		}
 		o.SetNamespace("")
 		if err := out.add("bundle/manifests/"+objectFile(o), o.Object); err != nil {
 			return nil, nil, err
@@ -48,7 +56,6 @@ func generate(s settings, icon []byte, objects []*object) (files, []string, erro
 	if err := out.metadata(s.channel); err != nil {
 		return nil, nil, err
 	}
-	var left []string
 	for _, o := range in.left {
 		left = append(left, fmt.Sprintf("%s %s: %s", o.GetKind(), o.GetName(), notCarried[o.GetKind()]))
 	}

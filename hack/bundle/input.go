@@ -37,6 +37,7 @@ type sorted struct {
 	namespace   *object
 	crds        []*object
 	deployments []*object
+	webhooks    []*object
 	rbac        []*object
 	others      []*object
 	// examples are the objects of kinds that one of crds defines.
@@ -84,6 +85,8 @@ func sort(objects []*object) (*sorted, error) {
 			in.scorecard = o
 		case kind == "Deployment":
 			in.deployments = append(in.deployments, o)
+		case kind == webhookConfiguration:
+			in.webhooks = append(in.webhooks, o)
 		case kind == "Namespace":
 			in.namespace = o
 			in.left = append(in.left, o)

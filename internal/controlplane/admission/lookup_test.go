@@ -31,13 +31,6 @@ func ourClass(objects ...metav1.Object) *cluster {
 	return &cluster{classes: admission.Classes{Ours: []fragment.Settings{{Class: "kong", LocalRefused: true}}}, objects: objects}
 }
 
-// shared is a cluster in which Kong's own controller has a class as well.
-func shared(objects ...metav1.Object) *cluster {
-	c := ourClass(objects...)
-	c.classes.Shared = true
-	return c
-}
-
 func list[T metav1.Object](c *cluster) []T {
 	var out []T
 	for _, o := range c.objects {
