@@ -153,7 +153,7 @@ func (b *backend) resolve() {
 	case settings.Mesh && !headless:
 		b.clusterIP(port)
 	case !settings.Mesh && (settings.ServiceUpstream || b.svc.Annotations[fragment.AnnotationServiceUpstream] == "true"):
-		b.targets = []string{net.JoinHostPort(serviceHost(b.key, settings), strconv.Itoa(int(port.Port)))}
+		b.targets = []string{b.svc.Name + "." + b.svc.Namespace + ".svc:" + strconv.Itoa(int(port.Port))}
 	default:
 		b.targets = endpointTargets(b.refs.EndpointSlices(b.key.Namespace, b.key.Service), port)
 	}

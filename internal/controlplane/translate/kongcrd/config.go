@@ -99,7 +99,11 @@ func (p patch) apply(refs fragment.Refs, document []byte, field string) ([]byte,
 			fix:     "write it as JSON; text needs quotes",
 		}
 	}
-	operation := []map[string]any{{"op": "add", "path": p.path, "value": json.RawMessage(raw)}}
+	op := "add"
+	if p.path == "" {
+		op = "replace" // the whole configuration
+	}
+	operation := []map[string]any{{"op": op, "path": p.path, "value": json.RawMessage(raw)}}
 	encoded, err := json.Marshal(operation)
 	if err == nil {
 		var decoded jsonpatch.Patch
