@@ -118,7 +118,9 @@ func (c *ControlPlane) writeEvent(ctx context.Context, p fragment.Problem) error
 	case apierrors.IsForbidden(err) && apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return nil
 	}
-	c.log.Error("Recording an event failed; it is tried again", "object", p.Object.String(), "error", err)
+	if ctx.Err() == nil {
+		c.log.Error("Recording an event failed; it is tried again", "object", p.Object.String(), "error", err)
+	}
 	c.recorded.undo(key)
 	return err
 }

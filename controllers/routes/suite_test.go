@@ -140,6 +140,18 @@ func installKongCRDs(t *testing.T) {
 	kubectl(t, "", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
 }
 
+// installReferenceGrants applies the CRD of Gateway API's ReferenceGrant.
+func installReferenceGrants(t *testing.T) {
+	t.Helper()
+	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
+	if err != nil {
+		t.Fatalf("where is Gateway API: %v", err)
+	}
+	file := filepath.Join(strings.TrimSpace(string(dir)), "config", "crd", "standard", "gateway.networking.k8s.io_referencegrants.yaml")
+	kubectl(t, "", "apply", "--server-side", "-f", file)
+	kubectl(t, "", "wait", "--for=condition=Established", "crd", "referencegrants.gateway.networking.k8s.io", "--timeout=60s")
+}
+
 // fakeServer stands in for the stream's server: a fleet of one proxy that
 // acknowledges when told to.
 type fakeServer struct {
@@ -187,7 +199,7 @@ type system struct {
 
 // start runs a control plane until the test ends. The class is the test's own,
 // named after its namespace.
-func start(t *testing.T, namespace string) *system {
+func start(t *testing.T, namespace string, change ...func(*routes.GatewaySpec)) *system {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -220,7 +232,11 @@ func start(t *testing.T, namespace string) *system {
 			}
 		})
 	}
-	s.cp.SetGateway(s.spec())
+	spec := s.spec()
+	for _, f := range change {
+		f(&spec)
+	}
+	s.cp.SetGateway(spec)
 	return s
 }
 

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package routes_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// TestRevokedAtOnce holds that what is deleted or withdrawn has no effect any
+// more, whatever last good versions there are.
+func TestRevokedAtOnce(t *testing.T) {
+	authority := `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: authority, namespace: $NS, labels: {konghq.com/ca-cert: "true"}}
+data: {ca.crt: $TEXT, id: 2b3c1c4e-0000-4000-8000-000000000009}
+`
+	rows := []row{{
+		name: "objects", ingress: on("plugins", "cors,default:shared-revoke"),
+		service: with(with(on("protocol", "https"), "tls-verify", "true"), "ca-certificates-configmaps", "authority"),
+		objects: corsPlugin + "---" + consumer("alice", "credentials: [key]") + credential("key", "key-auth", "key: k-$NS") + authority + `---
+apiVersion: configuration.konghq.com/v1
+kind: KongPlugin
+metadata: {name: shared-revoke, namespace: default}
+plugin: correlation-id
+---
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {name: let-revoke, namespace: default}
+spec:
+  from: [{group: networking.k8s.io, kind: Ingress, namespace: $NS}]
+  to: [{group: configuration.konghq.com, kind: KongPlugin, name: shared-revoke}]
+---
+` + vault("$NS", "$NS", "{prefix: a}"),
+	}}
+	tb := startTable(t, "revoke", rows)
+	ns := tb.namespace(0)
+	says := func(what string, wants ...string) {
+		t.Helper()
+		eventually(t, what, func() error { return tb.published(ns, 0, wants) })
+	}
+	says("all", `plugins {"name":"cors"}`, `plugins {"name":"correlation-id"}`, `credentials {}`, `ca_certificates {}`, `vaults {}`, `!plugins {"name":"unusable"}`)
+
+	kubectl(t, "", "-n", ns, "delete", "secret", "key")
+	says("the credential is gone", `!credentials {}`, `consumers {"username":"alice-$NS"}`)
+	kubectl(t, "", "-n", "default", "delete", "referencegrant", "let-revoke")
+	says("the grant is withdrawn", `!plugins {"name":"correlation-id"}`, `plugins {"name":"cors"}`, broken)
+	kubectl(t, "", "-n", ns, "delete", "kongplugin", "cors")
+	says("the plugin is gone", `!plugins {"name":"cors"}`, broken)
+	kubectl(t, "", "-n", ns, "label", "configmap", "authority", "konghq.com/ca-cert-")
+	says("the CA certificate is none any more", `!ca_certificates {}`)
+	kubectl(t, "", "delete", "kongvault", ns)
+	says("the vault is gone", `!vaults {}`)
+	kubectl(t, "", "-n", ns, "delete", "kongconsumer", "alice")
+	says("the consumer is gone", `!consumers {}`)
+	kubectl(t, "", "-n", ns, "delete", "ingress", "web")
+	says("nothing is left", `!routes {}`, `!services {}`, `!upstreams {}`, `!targets {}`)
+}
+
+// TestConditionIsWithdrawn holds that an object that nothing refers to any more
+// does not go on saying that it is programmed.
+func TestConditionIsWithdrawn(t *testing.T) {
+	tb := startTable(t, "withdrawn", []row{{name: "objects", ingress: on("plugins", "cors"), objects: corsPlugin}})
+	ns := tb.namespace(0)
+	says := func(status string) {
+		t.Helper()
+		eventually(t, status, func() error {
+			tb.acknowledge()
+			return tb.hasStatus(ns, "KongPlugin cors: "+status)
+		})
+	}
+	says("Programmed=True/Programmed: ")
+	kubectl(t, "", "-n", ns, "annotate", "ingress", "web", "konghq.com/plugins-")
+	says("Programmed=False/Pending: Object is pending configuration in Kong.")
+	kubectl(t, "", "-n", ns, "annotate", "ingress", "web", "konghq.com/plugins=cors")
+	says("Programmed=True/Programmed: ")
+}
+
+// TestEventsAreQuiet holds that an event tells of each problem once for as long
+// as it lasts: not of one that is over at once, and not again by the next
+// manager.
+func TestEventsAreQuiet(t *testing.T) {
+	bad := with(on("methods", "B@D"), "plugins", "cors")
+	tb := startTable(t, "quiet", []row{{name: "objects", ingress: bad}})
+	ns := tb.namespace(0)
+	kubectl(t, strings.ReplaceAll(corsPlugin, "$NS", ns), "apply", "-f", "-") // after the Ingress that names it
+	tb.quiet(t)
+	events := func() (out []string) {
+		t.Helper()
+		var list eventsv1.EventList
+		if err := kube.List(context.Background(), &list, client.InNamespace(ns)); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range list.Items {
+			if e.ReportingController == "kong-istio-gateway" {
+				count := int32(1)
+				if e.Series != nil {
+					count = e.Series.Count
+				}
+				out = append(out, fmt.Sprintf("%d × %s %s", count, e.Action, e.Regarding.FieldPath))
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
+	once := []string{"1 × AnnotationIgnored metadata.annotations[konghq.com/methods]"}
+	if got := events(); !slices.Equal(got, once) {
+		t.Errorf("events are %q, want %q", got, once)
+	}
+
+	kubectl(t, "", "-n", ns, "annotate", "ingress", "web", "--overwrite", "konghq.com/methods=GET")
+	eventually(t, "put right", func() error { return tb.published(ns, 0, []string{`routes {"methods":["GET"]}`}) })
+	kubectl(t, "", "-n", ns, "annotate", "ingress", "web", "--overwrite", "konghq.com/methods=B@D")
+	twice := []string{"2 × AnnotationIgnored metadata.annotations[konghq.com/methods]"}
+	eventually(t, "the same again", func() error { return want("events", events(), twice, slices.Equal) })
+
+	tb.stop()
+	tb.system = start(t, tb.class)
+	eventually(t, "the next manager", func() error { return tb.published(ns, 0, []string{`routes {}`}) })
+	kubectl(t, "", "-n", tb.class+"-last", "delete", "event,ingress", "--all")
+	tb.quiet(t)
+	if got := events(); !slices.Equal(got, twice) {
+		t.Errorf("after a restart events are %q, want %q", got, twice)
+	}
+}
+
+// TestAncestors holds that the ancestors of others stay as they are, that ours
+// come and go with the Services, and that nothing is written when nothing
+// changes.
+func TestAncestors(t *testing.T) {
+	policy := `
+apiVersion: configuration.konghq.com/v1beta1
+kind: KongUpstreamPolicy
+metadata: {name: hash, namespace: $NS}
+spec: {algorithm: consistent-hashing, hashOn: {header: X-User}}
+`
+	tb := startTable(t, "ancestors", []row{{name: "objects", objects: policy}})
+	ns := tb.namespace(0)
+	key := types.NamespacedName{Namespace: ns, Name: "hash"}
+	live := func() *kongv1beta1.KongUpstreamPolicy {
+		t.Helper()
+		p := &kongv1beta1.KongUpstreamPolicy{}
+		if err := kube.Get(context.Background(), key, p); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	theirs := gatewayv1.PolicyAncestorStatus{
+		AncestorRef: gatewayv1.ParentReference{Name: "their-gateway"}, ControllerName: "example.com/theirs",
+		Conditions: []metav1.Condition{{Type: "Accepted", Status: metav1.ConditionTrue, Reason: "Accepted", LastTransitionTime: metav1.Now()}},
+	}
+	p := live()
+	p.Status.Ancestors = []gatewayv1.PolicyAncestorStatus{theirs}
+	if err := kube.Status().Update(context.Background(), p, client.FieldOwner("theirs")); err != nil {
+		t.Fatal(err)
+	}
+	says := func(what string, ours ...string) *kongv1beta1.KongUpstreamPolicy {
+		t.Helper()
+		eventually(t, what, func() error {
+			tb.acknowledge()
+			var got []string
+			for _, a := range live().Status.Ancestors {
+				if a.ControllerName == theirs.ControllerName {
+					got = append(got, "theirs")
+					continue
+				}
+				for _, c := range a.Conditions {
+					got = append(got, fmt.Sprintf("%s %s=%s/%s", a.AncestorRef.Name, c.Type, c.Status, c.Reason))
+				}
+			}
+			return want("ancestors", got, append([]string{"theirs"}, ours...), slices.Equal)
+		})
+		return live()
+	}
+	kubectl(t, "", "-n", ns, "annotate", "service", "web", "konghq.com/upstream-policy=hash")
+	before := says("ours", "web Accepted=True/Accepted", "web Programmed=True/Programmed")
+	kubectl(t, "", "-n", ns, "annotate", "service", "web", "konghq.com/retries=7")
+	eventually(t, "another change", func() error { return tb.published(ns, 0, []string{`services {"retries":7}`}) })
+	tb.acknowledge()
+	tb.quiet(t) // what is written comes after this
+	if after := live(); after.ResourceVersion != before.ResourceVersion {
+		t.Errorf("written for nothing: %+v", after.Status)
+	}
+	kubectl(t, "", "-n", ns, "annotate", "service", "web", "konghq.com/upstream-policy-")
+	says("without the annotation")
+	kubectl(t, "", "-n", ns, "annotate", "service", "web", "konghq.com/upstream-policy=hash")
+	says("again", "web Accepted=True/Accepted", "web Programmed=True/Programmed")
+
+	// In the mesh the policy is accepted, and the mesh does its work.
+	spec := tb.spec()
+	tb.cp.SetGateway(spec)
+	says("in the mesh", "web Accepted=True/Accepted", "web Programmed=False/DelegatedToMesh")
+	tb.cp.RemoveGateway(tb.gateway)
+	says("without the gateway")
+}
