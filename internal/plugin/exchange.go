@@ -41,8 +41,9 @@ type Exchange interface {
 	Route() *entity.Route
 	// Service returns the route's service, nil without one.
 	Service() *entity.Service
-	// Captures returns the groups of the route's regex path: numbered ones
-	// first, then named ones with their names.
+	// Captures returns the groups of the route's regex path by their number, the
+	// first being 0, what the path matched as a whole. A named group has its name
+	// as well.
 	Captures() []Capture
 	// Identity returns who was authenticated; the zero value before that.
 	Identity() Identity
@@ -174,7 +175,7 @@ type ForwardProxy struct {
 
 // Capture is one group of a regex path.
 type Capture struct {
-	Name  string // "" for a numbered group
+	Name  string // "" for a group without a name
 	Value string
 }
 

@@ -73,12 +73,8 @@ type captures struct{ x plugin.Exchange }
 
 // Field implements Table.
 func (c captures) Field(key any) any {
-	number := 0.0
-	for _, capture := range c.x.Captures() {
-		if capture.Name == "" {
-			number++
-		}
-		if capture.Name == "" && key == number || capture.Name != "" && key == capture.Name {
+	for number, capture := range c.x.Captures() {
+		if key == float64(number) || capture.Name != "" && key == capture.Name {
 			return capture.Value
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 func TestRender(t *testing.T) {
 	x := plugintest.New(time.Now(), "GET", "/?b=2&flag&e=%20x", "X-Two", "2", "Source", "s")
-	x.Groups = []plugin.Capture{{Value: "first"}, {Name: "user", Value: "amy"}}
+	x.Groups = []plugin.Capture{{Value: "/whole"}, {Value: "first"}, {Name: "user", Value: "amy"}}
 	for template, want := range map[string]string{
 		"":                                   "",
 		"plain $5 text":                      "plain $5 text",
@@ -25,7 +25,9 @@ func TestRender(t *testing.T) {
 		"pre-$(headers.source)-post":         "pre-s-post",
 		"$(query_params.b)$(query_params.e)": "2 x",
 		"$(query_params.flag)":               "true",
+		"$(uri_captures[0])":                 "/whole",
 		"$(uri_captures[1])":                 "first",
+		"$(uri_captures[2])":                 "amy",
 		"$(uri_captures['user'])":            "amy",
 		"$(uri_captures.user)":               "amy",
 		"$(uri_captures[9])":                 "",

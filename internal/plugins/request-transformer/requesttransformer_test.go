@@ -23,7 +23,7 @@ func run(t *testing.T, config m, method, target, body string, header ...string) 
 	p := plugintest.Configure(t, Registration, schema.Plugin, &plugintest.Host{}, &entity.Plugin{Config: config})
 	x := plugintest.New(time.Now(), method, target, header...)
 	x.RequestBody = []byte(body)
-	x.Groups = []plugin.Capture{{Value: "one"}}
+	x.Groups = []plugin.Capture{{Value: "/whole"}, {Value: "one"}}
 	p.Access(x)
 	return x
 }
