@@ -109,7 +109,7 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 	o.pod = pod{name: env("POD_NAME", ""), namespace: env("POD_NAMESPACE", ""), uid: env("POD_UID", ""), ip: env("POD_IP", ""), node: env("NODE_NAME", "")}
 	o.gateway.Namespace, o.gateway.Name, _ = strings.Cut(gateway, "/")
 	var err error
-	if o.listen, err = engine.ParseListen(listen); err != nil {
+	if o.listen, err = listener.Parse(listener.HTTP, listen); err != nil {
 		return nil, err
 	}
 	if o.streamListen, err = listener.Parse(listener.Stream, streamListen); err != nil {

@@ -22,16 +22,25 @@ func (s *Settings) trusted(peer netip.Addr) bool {
 	return false
 }
 
+// realIPProxyProtocol is the value of real_ip_header that takes the client's
+// address from the PROXY protocol.
+const realIPProxyProtocol = "proxy_protocol"
+
 // resolveClient fills in who the client is and what it addressed, from the
-// connection and, when its peer is trusted, from forwarded headers.
-func (s *Settings) resolveClient(c *plugin.Client, header *http1.Header, scheme, host string) {
+// connection and, when its peer is trusted, from the PROXY protocol or forwarded
+// headers.
+func (s *Settings) resolveClient(c *plugin.Client, proxied netip.AddrPort, header *http1.Header, scheme, host string) {
 	c.IP, c.Port = c.Peer.Addr().Unmap(), c.Peer.Port()
 	c.ForwardedScheme, c.ForwardedHost = scheme, host
 	c.ForwardedPort = s.visiblePort(c.Local.Port())
 	if !c.Trusted {
 		return
 	}
-	if ip, port, ok := s.realIP(header); ok {
+	if s.RealIPHeader == realIPProxyProtocol {
+		if proxied.IsValid() {
+			c.IP, c.Port = proxied.Addr(), proxied.Port()
+		}
+	} else if ip, port, ok := s.realIP(header); ok {
 		c.IP, c.Port = ip, port
 	}
 	if v, ok := header.GetID(http1.HeaderXForwardedProto); ok {

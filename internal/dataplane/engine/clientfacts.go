@@ -12,6 +12,9 @@ import (
 type clientFacts struct {
 	peer  netip.AddrPort
 	local netip.AddrPort
+	// proxied is whom the peer speaks for by the PROXY protocol, invalid for
+	// nobody.
+	proxied netip.AddrPort
 	// trusted says that the peer is one of trusted_ips.
 	trusted bool
 	tls     *tls.ConnectionState // nil without TLS

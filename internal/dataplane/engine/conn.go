@@ -111,6 +111,9 @@ func addrPort(a net.Addr) netip.AddrPort {
 // serve reads and answers requests until the connection ends.
 func (c *conn) serve() {
 	defer c.finish()
+	if c.spec.ProxyProtocol && !c.introduced() {
+		return
+	}
 	if c.spec.TLS && !c.secure() {
 		return
 	}

@@ -213,7 +213,7 @@ func (ex *exchange) describe() {
 		x.RequestFacts.Major, x.RequestFacts.Minor = 2, 0
 	}
 	x.ClientFacts = plugin.Client{Peer: client.peer, Local: client.local, TLS: client.tls, Trusted: client.trusted}
-	ex.engine.settings.resolveClient(&x.ClientFacts, &r.Header, scheme, host)
+	ex.engine.settings.resolveClient(&x.ClientFacts, client.proxied, &r.Header, scheme, host)
 	x.BodyComplete = ex.readDone
 
 	path := r.Path

@@ -73,6 +73,8 @@ type rigOptions struct {
 	dialer   *net.Dialer
 	// http1 offers no HTTP/2 over TLS.
 	http1 bool
+	// proxied makes connections begin with a PROXY header.
+	proxied bool
 	// accessLog replaces the one that the rig can show.
 	accessLog *engine.AccessLog
 }
@@ -109,7 +111,10 @@ func startRig(t testing.TB, config string, o rigOptions) *rig {
 	}
 	r.apply(config)
 	loopback := netip.MustParseAddrPort("127.0.0.1:0")
-	if err := r.Listen(t.Context(), []engine.ListenSpec{{Address: loopback}, {Address: loopback, TLS: true, HTTP2: !o.http1}}); err != nil {
+	specs := []engine.ListenSpec{
+		{Address: loopback, ProxyProtocol: o.proxied}, {Address: loopback, TLS: true, HTTP2: !o.http1, ProxyProtocol: o.proxied},
+	}
+	if err := r.Listen(t.Context(), specs); err != nil {
 		t.Fatal(err)
 	}
 	r.plain, r.secure = r.Addresses()[0].String(), r.Addresses()[1].String()

@@ -94,18 +94,29 @@ func (c *conn) speaksHTTP2() (is, ok bool) {
 	if !c.awaitFirst() {
 		return false, false
 	}
-	for began := time.Now(); ; {
-		is, sure := http1.SniffHTTP2(c.buf[:c.filled])
-		if sure {
-			return is, true
-		}
-		c.armRead(began, c.engine.settings.ClientHeaderTimeout)
+	is, sure := http1.SniffHTTP2(c.buf[:c.filled])
+	if sure {
+		return is, true
+	}
+	return c.sniffRest()
+}
+
+// sniffRest goes on with a beginning that did not come at once. The connection
+// may be ended for another one meanwhile, as with a head.
+func (c *conn) sniffRest() (is, ok bool) {
+	began := time.Now()
+	c.armRead(began, c.engine.settings.ClientHeaderTimeout)
+	c.beginHead(began)
+	defer func() { c.endHead(ok) }()
+	for sure := false; !sure; {
 		n, err := c.nc.Read(c.buf[c.filled:])
 		c.filled += n
 		if n == 0 && err != nil {
 			return false, false
 		}
+		is, sure = http1.SniffHTTP2(c.buf[:c.filled])
 	}
+	return is, true
 }
 
 // serveHTTP2 serves the connection's streams until it ends, and returns when

@@ -38,6 +38,31 @@ func TestHTTP2MakesRoom(t *testing.T) {
 	}
 }
 
+// While it is not sure yet which protocol a client speaks, its connection makes
+// room as others do.
+func TestHalfAPrefaceMakesRoom(t *testing.T) {
+	const limit = 2
+	up := serve(t, func(http.ResponseWriter, *http.Request) {})
+	r := startRig(t, service(up.URL, ""), rigOptions{settings: func(s *engine.Settings) { s.WorkerConnections = limit }})
+	var slow []*wire
+	for range limit {
+		slow = append(slow, dialRig(t, r.plain).send("PRI * HTT"))
+	}
+	until(t, "the slow ones", func() bool { return r.Connections() == limit && r.Working() == limit })
+	for range 2 * limit {
+		if a, _ := r.get("/"); a.StatusCode != 200 {
+			t.Fatalf("got %d at the limit", a.StatusCode)
+		}
+	}
+	if n := r.RefusedConnections(); n != 0 {
+		t.Errorf("%d connections were refused", n)
+	}
+	until(t, "their end", func() bool { return r.Connections() < limit })
+	if !slow[0].refused() && !slow[1].refused() {
+		t.Error("none of them made room")
+	}
+}
+
 // A body that trickles in is given up in HTTP/2 as in HTTP/1, unless it is that
 // of a gRPC call.
 func TestHTTP2SlowBody(t *testing.T) {

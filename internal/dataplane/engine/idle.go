@@ -147,10 +147,15 @@ func (c *conn) peekFirst() (first byte, ok bool) {
 
 func (c *conn) peek() (byte, error) {
 	var b [1]byte
-	var n int
+	_, err := c.peekInto(b[:])
+	return b[0], err
+}
+
+// peekInto waits for bytes and leaves them in the socket.
+func (c *conn) peekInto(b []byte) (n int, err error) {
 	var failed error
-	err := c.socket.Raw().Read(func(fd uintptr) bool {
-		n, failed = socket.Peek(fd, b[:])
+	err = c.socket.Raw().Read(func(fd uintptr) bool {
+		n, failed = socket.Peek(fd, b)
 		return !errors.Is(failed, unix.EAGAIN)
 	})
 	switch {
@@ -161,7 +166,7 @@ func (c *conn) peek() (byte, error) {
 	case n == 0:
 		return 0, io.EOF
 	}
-	return b[0], nil
+	return n, nil
 }
 
 // hasInput reports whether bytes wait in the socket.

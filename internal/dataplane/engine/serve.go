@@ -8,7 +8,12 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/listener"
 )
+
+// ListenSpec is one entry of Kong's proxy_listen.
+type ListenSpec = listener.Spec
 
 // acceptPause is the wait after an accept that failed.
 const acceptPause = 20 * time.Millisecond
@@ -18,7 +23,7 @@ const acceptPause = 20 * time.Millisecond
 func (e *Engine) Listen(ctx context.Context, specs []ListenSpec) error {
 	opened := make([]*net.TCPListener, 0, len(specs))
 	for i := range specs {
-		l, err := listen(ctx, specs[i].Address)
+		l, err := listener.TCP(ctx, specs[i])
 		if err != nil {
 			for _, o := range opened {
 				_ = o.Close()

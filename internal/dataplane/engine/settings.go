@@ -21,7 +21,8 @@ import (
 type Settings struct {
 	// TrustedIPs are the peers whose X-Forwarded-* and real_ip_header count.
 	TrustedIPs []netip.Prefix
-	// RealIPHeader carries the client's address from a trusted peer.
+	// RealIPHeader carries the client's address from a trusted peer. It is
+	// proxy_protocol where the PROXY protocol does.
 	RealIPHeader string
 	// RealIPRecursive walks X-Forwarded-For past all trusted addresses.
 	RealIPRecursive bool

@@ -3,75 +3,11 @@
 package engine_test
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 )
-
-func TestParseListen(t *testing.T) {
-	cases := []struct {
-		in      string
-		want    []engine.ListenSpec
-		problem string
-	}{
-		{"off", nil, ""},
-		{"", nil, ""},
-		{"0.0.0.0:8000", []engine.ListenSpec{{Address: netip.MustParseAddrPort("0.0.0.0:8000")}}, ""},
-		{" 127.0.0.1:8000 reuseport backlog=16384 , [::]:8443 ssl http2", []engine.ListenSpec{
-			{Address: netip.MustParseAddrPort("127.0.0.1:8000")}, {Address: netip.MustParseAddrPort("[::]:8443"), TLS: true, HTTP2: true},
-		}, ""},
-		{"*:1 ssl", []engine.ListenSpec{{Address: netip.MustParseAddrPort("0.0.0.0:1"), TLS: true}}, ""},
-		{"0.0.0.0:8000,", nil, "empty entry"},
-		{"localhost:8000", nil, "IP:PORT"},
-		{"0.0.0.0", nil, "IP:PORT"},
-		{"0.0.0.0:99999", nil, "IP:PORT"},
-		{"0.0.0.0:1 fast", nil, `"fast"`},
-		{"0.0.0.0:1 proxy_protocol", nil, "proxy_protocol"},
-	}
-	for _, c := range cases {
-		got, err := engine.ParseListen(c.in)
-		if c.problem != "" {
-			if err == nil || !strings.Contains(err.Error(), c.problem) || !strings.Contains(err.Error(), "proxy_listen") {
-				t.Errorf("%q: got %v", c.in, err)
-			}
-			continue
-		}
-		if err != nil || len(got) != len(c.want) {
-			t.Errorf("%q: got %v, %v", c.in, got, err)
-			continue
-		}
-		for i := range got {
-			if got[i] != c.want[i] {
-				t.Errorf("%q: got %+v, want %+v", c.in, got[i], c.want[i])
-			}
-		}
-	}
-}
-
-func FuzzParseListen(f *testing.F) {
-	f.Add("0.0.0.0:8000, 0.0.0.0:8443 ssl http2 reuseport backlog=1")
-	f.Add("off")
-	f.Fuzz(func(t *testing.T, in string) {
-		specs, err := engine.ParseListen(in)
-		if err != nil {
-			return
-		}
-		for _, s := range specs {
-			if !s.Address.IsValid() {
-				t.Errorf("%q: invalid address", in)
-			}
-			text := s.Address.String()
-			if s.TLS {
-				text += " ssl"
-			}
-			if again, err := engine.ParseListen(text); err != nil || len(again) != 1 || again[0].Address != s.Address {
-				t.Errorf("%q: %q reads as %v, %v", in, text, again, err)
-			}
-		}
-	})
-}
 
 var settingNames = []string{
 	"KONG_TRUSTED_IPS", "KONG_REAL_IP_RECURSIVE", "KONG_HEADERS", "KONG_HEADERS_UPSTREAM", "KONG_ERROR_DEFAULT_TYPE",

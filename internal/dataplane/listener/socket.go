@@ -19,8 +19,6 @@ func TCP(ctx context.Context, s Spec) (*net.TCPListener, error) {
 	if s.KeepAlive.On {
 		config.KeepAlive, config.KeepAliveConfig = 0, s.KeepAlive.config()
 	}
-	// Multipath sockets take no filters, which StopHandshakes needs.
-	config.SetMultipathTCP(false)
 	l, err := config.Listen(ctx, s.network("tcp"), s.Address.String())
 	if err != nil {
 		return nil, err
