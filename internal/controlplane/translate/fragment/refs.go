@@ -210,7 +210,8 @@ const (
 	ClaimRouteName ClaimScope = "route-name"
 	// ClaimPluginOnRoute, ClaimPluginOnService, ClaimPluginOnConsumer and
 	// ClaimPluginOnGroup make known who refers to a plugin. The value is the
-	// plugin unit's String, the data the id of the consumer or group.
+	// plugin unit's String, for a KongClusterPlugin with the namespace of those
+	// who refer, the data the id of the consumer or group.
 	ClaimPluginOnRoute    ClaimScope = "plugin-on-route"
 	ClaimPluginOnService  ClaimScope = "plugin-on-service"
 	ClaimPluginOnConsumer ClaimScope = "plugin-on-consumer"

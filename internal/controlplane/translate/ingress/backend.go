@@ -44,8 +44,8 @@ type backend struct {
 	targets  []string
 	facts    fragment.BackendFacts
 	result   fragment.Result
-	// distrusted says that none of the authorities that the Service names can be
-	// used.
+	// distrusted says that the backend's certificate cannot be verified as the
+	// annotations ask for: it is not called then.
 	distrusted bool
 }
 
@@ -91,10 +91,7 @@ func (b *backend) entities() bool {
 	}
 	b.upstreamTLS(annotations)
 	b.upstreamPolicy(annotations)
-	if problems := append(b.refs.Check(b.service), b.refs.Check(b.upstream)...); len(problems) > 0 {
-		p := problems[0]
-		b.result.Report(b.ref, "metadata.annotations", fragment.ReasonAnnotationIgnored,
-			fmt.Sprintf("%s: %s; the Service's annotations are ignored", p.Field, p.Message), "correct the annotation")
+	if !b.repair() {
 		b.service, b.upstream = &plainService, &plainUpstream
 		if len(b.refs.Check(b.service)) > 0 || len(b.refs.Check(b.upstream)) > 0 {
 			b.result.Problems = nil
@@ -131,8 +128,8 @@ func (b *backend) resolve() {
 	}
 	if b.distrusted {
 		b.fail(fragment.ReasonCertificateInvalid,
-			fmt.Sprintf("none of the CA certificates that Service %s/%s names can be used; %s", b.key.Namespace, b.key.Service, b.consequence()),
-			"look at the Service's problems, and mend the Secrets")
+			fmt.Sprintf("the certificate of Service %s/%s cannot be verified as its annotations ask for; %s", b.key.Namespace, b.key.Service, b.consequence()),
+			"look at the Service's problems, and mend its annotations, Secrets and ConfigMaps")
 		return
 	}
 	if b.svc.Spec.Type == corev1.ServiceTypeExternalName {

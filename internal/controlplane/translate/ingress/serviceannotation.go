@@ -70,7 +70,7 @@ func annotateService(s *entity.Service, u *entity.Upstream, annotations map[stri
 var serviceProtocolNames = append(slices.Clone(routeProtocolNames), entity.ProtocolUDP)
 
 func serviceProtocol(s *entity.Service, _ *entity.Upstream, value string) error {
-	p := entity.Protocol(strings.ToLower(strings.TrimSpace(value)))
+	p := entity.Protocol(value)
 	if !slices.Contains(serviceProtocolNames, p) {
 		return errors.New("one of http, https, grpc, grpcs, ws, wss, tcp, tls, tls_passthrough, udp")
 	}
@@ -80,7 +80,7 @@ func serviceProtocol(s *entity.Service, _ *entity.Upstream, value string) error 
 
 // streamServiceProtocol sets the protocol of a service behind stream routes.
 func streamServiceProtocol(s *entity.Service, stream, value string) error {
-	p := entity.Protocol(strings.ToLower(strings.TrimSpace(value)))
+	p := entity.Protocol(value)
 	switch {
 	case stream == streamUDP && p != entity.ProtocolUDP:
 		return errors.New("udp behind a UDPIngress")

@@ -59,7 +59,7 @@ func Attach(from Referrer, scope fragment.ClaimScope, attachments []Attachment, 
 	list := from.references(result)
 	for _, ref := range list {
 		for _, data := range claimData(scope, attachments) {
-			result.Claims = append(result.Claims, fragment.Claim{Scope: scope, Value: ref.owner.String(), Data: data})
+			result.Claims = append(result.Claims, fragment.Claim{Scope: scope, Value: referenceKey(ref.owner, from.Object.Namespace), Data: data})
 		}
 	}
 	a := attacher{from: from, scope: scope, attachments: attachments, result: result, taken: map[string]string{}}
@@ -73,6 +73,16 @@ func Attach(from Referrer, scope fragment.ClaimScope, attachments []Attachment, 
 			a.plugin(ref)
 		}
 	}
+}
+
+// referenceKey is the value of the claims for references to a plugin. A
+// KongClusterPlugin is referred to from many namespaces; as in Kong's ingress
+// controller the references of one do not restrict those of another.
+func referenceKey(plugin fragment.Owner, namespace string) string {
+	if plugin.Namespace == "" {
+		return plugin.String() + "|" + namespace
+	}
+	return plugin.String()
 }
 
 // claimData returns the data of the claims for a reference: consumers and
@@ -178,7 +188,7 @@ type attacher struct {
 // combinations returns what a plugin's instances of this fragment apply to. A
 // plugin that consumers or groups refer to as well applies to these only.
 func (a *attacher) combinations(ref reference) []Attachment {
-	value := ref.owner.String()
+	value := referenceKey(ref.owner, a.from.Object.Namespace)
 	refs := a.from.Refs
 	attached := func() bool {
 		return refs.Claimed(fragment.Claim{Scope: fragment.ClaimPluginOnRoute, Value: value}) ||

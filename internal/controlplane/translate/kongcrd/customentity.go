@@ -198,7 +198,7 @@ func (t *customEntity) consumers() (ids []entity.ID, ok bool) {
 			fmt.Sprintf("plugin %s does not exist; the entity is left out", strings.TrimPrefix(owner.String(), "Plugin ")), "create the plugin, or correct its name")
 		return nil, false
 	}
-	for _, c := range t.refs.Claimants(fragment.Claim{Scope: fragment.ClaimPluginOnConsumer, Value: owner.String()}) {
+	for _, c := range t.refs.Claimants(fragment.Claim{Scope: fragment.ClaimPluginOnConsumer, Value: referenceKey(owner, t.object.Namespace)}) {
 		if c.Owner.Namespace == t.object.Namespace {
 			ids = append(ids, entity.ID(c.Data))
 		}
