@@ -47,7 +47,12 @@ func (d *directory) ConsumerByName(username string) *entity.Consumer {
 }
 
 // Groups implements plugin.Directory.
-func (d *directory) Groups(c *entity.Consumer) []*entity.ConsumerGroup { return d.memberOf.At(c.ID) }
+func (d *directory) Groups(c *entity.Consumer) []*entity.ConsumerGroup {
+	if len(c.Groups) == 0 {
+		return nil
+	}
+	return d.memberOf.At(c.ID)
+}
 
 // Credential implements plugin.Directory.
 func (d *directory) Credential(collection, key string) *entity.Credential {

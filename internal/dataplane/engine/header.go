@@ -30,12 +30,10 @@ func (h *headerView) Has(name string) bool { return h.list.Has(name) }
 
 // Values implements plugin.Header.
 func (h *headerView) Values(dst []string, name string) []string {
-	h.list.Each(func(n, v []byte) bool {
-		if equalFold(view(n), name) {
-			dst = append(dst, view(v))
-		}
-		return true
-	})
+	var room [4][]byte
+	for _, v := range h.list.AppendValues(room[:0], name) {
+		dst = append(dst, view(v))
+	}
 	return dst
 }
 
@@ -75,7 +73,13 @@ func (h *headerView) HeaderValue(name string, i int) (string, bool) {
 	return "", false
 }
 
-func (h *headerView) keep(name string) string { return view(h.arena.CopyString(name)) }
+// keep returns a name that lives as long as the exchange.
+func (h *headerView) keep(name string) string {
+	if known := http1.LookupID(name).Name(); known == name {
+		return known
+	}
+	return view(h.arena.CopyString(name))
+}
 
 func equalFold(a, b string) bool {
 	if len(a) != len(b) {

@@ -60,6 +60,10 @@ func (h *Header) push(f Field) {
 // newField makes a field of a name given by a caller.
 func newField(name string, id HeaderID, value []byte) Field {
 	f := Field{Name: View(name), Value: value, ID: id}
+	if id != HeaderOther {
+		// None of these names has an underscore.
+		return f
+	}
 	for i := range len(name) {
 		if name[i] == '_' {
 			f.flags |= fieldUnderscore

@@ -273,6 +273,10 @@ func LookupID[T ~[]byte | ~string](name T) HeaderID {
 	if len(known) != len(name) {
 		return HeaderOther
 	}
+	// Mostly a name is spelled in one of two ways.
+	if string(name) == canonicalNames[id] || string(name) == known {
+		return id
+	}
 	for i := range len(name) {
 		if lower[name[i]] != known[i] {
 			return HeaderOther

@@ -104,7 +104,14 @@ func (l *Local) Len() int {
 	return n
 }
 
-func (l *Local) shard(k Key) *shard { return &l.shards[maphash.Comparable(l.seed, k)%shards] }
+// shard returns where a key is. What tells keys of one scope apart is enough to
+// spread them.
+func (l *Local) shard(k Key) *shard {
+	if k.ID != "" {
+		return &l.shards[maphash.String(l.seed, k.ID)%shards]
+	}
+	return &l.shards[maphash.Comparable(l.seed, k.Addr)%shards]
+}
 
 func (s *shard) add(k Key, c *counter, limits *Limits, now time.Time, n float64, capacity int) {
 	if c == nil {
