@@ -44,6 +44,8 @@ type step struct {
 	Statuses    map[int]int `json:"statuses,omitempty"`
 	// Fails says that kubectl, or the apply, must fail with the texts of Holds.
 	Fails bool `json:"fails,omitempty"`
+	// Keep leaves what was applied when the example is over.
+	Keep bool `json:"keep,omitempty"`
 }
 
 // stepRequest is an HTTP request to the gateway.
@@ -101,7 +103,7 @@ func (w *walk) example(ctx context.Context, root, name string) error {
 		}
 		got, err := w.do(ctx, folder, s)
 		w.check(s.What, s.expectation(), got, err)
-		if s.Apply != "" && !s.Fails && !slices.Contains(applied, s.Apply) {
+		if s.Apply != "" && !s.Fails && !s.Keep && !slices.Contains(applied, s.Apply) {
 			applied = append(applied, s.Apply)
 		}
 	}
