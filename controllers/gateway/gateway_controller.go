@@ -69,6 +69,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	p := makePlan(o, r.Settings)
+	if o.strict, err = r.strictBackends(ctx, o, p); err != nil {
+		return ctrl.Result{}, err
+	}
 	r.tellRoutes(gw, o, p)
 	if p.held != "" && o.deployment != nil {
 		// A starting manager: nothing can be said yet that is truer than what the status says.

@@ -50,6 +50,7 @@ type observed struct {
 	outboundTrafficPolicy         map[string]any
 
 	routes   RouteFacts
+	strict   []v1alpha1.Problem // of backends that refuse a gateway outside the mesh
 	fleet    FleetFacts
 	caBundle string
 	// streamless are ready pods that have had no stream for too long; lookAgain is when that may change, 0 for never.

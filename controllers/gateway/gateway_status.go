@@ -62,7 +62,7 @@ func (r *Reconciler) status(before *v1alpha1.KongIstioGatewayStatus, o *observed
 	s.Replicas, s.ReadyReplicas = &replicas, &ready
 	if o.routes.Synced {
 		s.AttachedRoutes = new(o.routes.AttachedRoutes)
-		s.Problems, s.ProblemCount = problems(o.routes.Problems)
+		s.Problems, s.ProblemCount = problems(slices.Concat(o.strict, o.routes.Problems))
 	}
 	if o.fleet.Known {
 		s.Proxies = v1alpha1.ProxiesStatus{Connected: new(o.fleet.Connected), Programmed: new(o.fleet.Programmed)}

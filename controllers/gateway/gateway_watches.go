@@ -147,10 +147,13 @@ func (r *Reconciler) requests(ctx context.Context, opts ...client.ListOption) []
 func (r *Reconciler) all(ctx context.Context, _ client.Object) []ctrl.Request { return r.requests(ctx) }
 
 func (r *Reconciler) inNamespace(ctx context.Context, o client.Object) []ctrl.Request {
-	return r.requests(ctx, client.InNamespace(o.GetName()))
+	return r.concerned(ctx, o.GetName())
 }
 
 func (r *Reconciler) inNamespaceOf(ctx context.Context, o client.Object) []ctrl.Request {
+	if o.GetObjectKind().GroupVersionKind().Kind == peerAuthenticationKind.gvk.Kind {
+		return r.concerned(ctx, o.GetNamespace())
+	}
 	return r.requests(ctx, client.InNamespace(o.GetNamespace()))
 }
 
