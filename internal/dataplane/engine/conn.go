@@ -49,6 +49,7 @@ type conn struct {
 
 	requests      int
 	started       time.Time // first byte of the request
+	ended         time.Time // end of the last request, if there was one
 	keep          bool
 	bodyWaited    time.Duration // for the request's body, so far
 	readDeadline  time.Time
@@ -171,7 +172,7 @@ func (c *conn) next() bool {
 	default:
 		c.ex.run()
 	}
-	c.ex.end()
+	c.ended = c.ex.end()
 	c.waiting.Store(0)
 	if !c.ex.readDone {
 		c.keep = false

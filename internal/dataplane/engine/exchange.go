@@ -67,6 +67,9 @@ type exchange struct {
 	refusals     int   // how often an upstream did not take the request
 	tried        bool  // the upstream phase was reached
 	broken       bool  // the answer could not be completed
+	// clock is a time that was read after whatever was waited for last, zero
+	// when there is none.
+	clock time.Time
 	ownDate      bool  // the answer's Date is ours
 
 	// up is the stream of the last try, nil before the first one; upOpen says
@@ -125,7 +128,7 @@ func (ex *exchange) begin(now time.Time, headSize int64) {
 	x.Answer = plugin.Response{}
 	ex.match, ex.route, ex.service = router.Result{}, nil, nil
 	ex.readDone, ex.tried, ex.broken, ex.filtering, ex.ownDate = true, false, false, false, false
-	ex.uploading = nil
+	ex.uploading, ex.clock = nil, time.Time{}
 	ex.refusals = 0
 	clear(ex.asked)
 	ex.asked, ex.hash, ex.hashed, ex.hashCookie = ex.asked[:0], "", false, nil
@@ -337,10 +340,12 @@ func (ex *exchange) breakOff() {
 	ex.down.closeAfter()
 }
 
-// end runs the log phase and lets go of what the exchange held.
-func (ex *exchange) end() {
+// end runs the log phase and lets go of what the exchange held. It returns the
+// time of the end.
+func (ex *exchange) end() (at time.Time) {
 	x := ex.x
-	x.Times.End = time.Now()
+	at = time.Now()
+	x.Times.End = at
 	ex.uploading.stop()
 	x.RequestFacts.Size += ex.received
 	x.Answer.Size += ex.down.sent()
@@ -360,6 +365,7 @@ func (ex *exchange) end() {
 	} else {
 		ex.letInstances()
 	}
+	return at
 }
 
 // crash gives back, after an own mistake, what others would miss. The rest is
@@ -371,6 +377,14 @@ func (ex *exchange) crash() {
 		up.stream.Reset(http2.CodeInternal)
 		up.stream.Done()
 	}
+}
+
+// now returns the time since which nothing was waited for, or the present one.
+func (ex *exchange) now() time.Time {
+	if ex.clock.IsZero() {
+		ex.clock = time.Now()
+	}
+	return ex.clock
 }
 
 // bodyDone reports whether the request body was read to its end.

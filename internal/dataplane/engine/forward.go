@@ -326,7 +326,7 @@ func (ex *exchange) dropUpstream() {
 func (ex *exchange) keepUpstream() {
 	ex.upOpen = false
 	if ex.handle.up.CompareAndSwap(ex.up.aborter(), nil) {
-		ex.up.release(time.Now())
+		ex.up.release(ex.now())
 	} else {
 		ex.up.close()
 	}

@@ -161,8 +161,9 @@ const writePiece = 64 << 10
 func (c *conn) write(b []byte) error {
 	for {
 		piece := b[:min(len(b), writePiece)]
-		c.armWrite(time.Now(), c.engine.settings.SendTimeout)
+		c.armWrite(c.ex.now(), c.engine.settings.SendTimeout)
 		n, err := c.nc.Write(piece)
+		c.ex.clock = time.Time{} // it may have waited
 		c.sentBytes += int64(n)
 		if err != nil {
 			c.departed.Store(true)

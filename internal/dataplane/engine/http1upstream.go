@@ -33,6 +33,7 @@ type http1Upstream struct {
 	asks      bool   // headBytes are sent when the answer is waited for
 
 	// of the answer
+	came      time.Time // when the bytes came that were read last
 	decoder   http1.Decoder
 	framing   http1.Framing
 	keepAlive bool
@@ -124,6 +125,7 @@ func (u *http1Upstream) readHead(method http1.Method, resp *http1.Response, now 
 			return err
 		}
 		now = time.Now()
+		u.came = now
 	}
 }
 
@@ -168,12 +170,16 @@ func (u *http1Upstream) readBody() (data []byte, last bool, err error) {
 			}
 			return nil, false, err
 		}
+		u.came = time.Now()
 	}
 	data, n, done, err := u.decoder.Decode(u.conn.Buffered())
 	u.conn.Consume(n)
 	u.stuck, u.ended = n == 0, done
 	return data, done, err
 }
+
+// heard implements upstreamStream.
+func (u *http1Upstream) heard() time.Time { return u.came }
 
 // trailers implements upstreamStream.
 func (u *http1Upstream) trailers() *http1.Header { return u.decoder.Trailers() }

@@ -190,6 +190,9 @@ func (u *http2Upstream) readBody() (data []byte, last bool, err error) {
 	return data, last, u.note(err)
 }
 
+// heard implements upstreamStream.
+func (u *http2Upstream) heard() time.Time { return time.Time{} }
+
 // trailers implements upstreamStream.
 func (u *http2Upstream) trailers() *http1.Header {
 	if u.stream == nil {

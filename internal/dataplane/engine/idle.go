@@ -80,9 +80,13 @@ func (c *conn) take(fd uintptr) bool {
 }
 
 func (c *conn) beginIdle() {
+	now := c.ended
+	if now.IsZero() {
+		now = time.Now()
+	}
 	c.idleMu.Lock()
 	defer c.idleMu.Unlock()
-	c.idle, c.since, c.proven = true, time.Now(), c.requests > 0
+	c.idle, c.since, c.proven = true, now, c.requests > 0
 	switch {
 	case c.leaving:
 		// Its deadline has passed.

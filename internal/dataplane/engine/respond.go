@@ -29,7 +29,8 @@ var (
 // passAnswer sends the upstream's answer to the client.
 func (ex *exchange) passAnswer(t *target) {
 	x := ex.x
-	x.Times.FirstByte = time.Now()
+	ex.clock = ex.up.heard()
+	x.Times.FirstByte = ex.now()
 	ex.answerHeader.list = &ex.resp.Header
 	x.Answer.Status, x.Answer.Header, x.Answer.Source = ex.resp.Status, &ex.answerHeader, plugin.SourceUpstream
 	if ex.resp.Status == 101 {
@@ -100,7 +101,9 @@ func (ex *exchange) passWhole(limit int64) {
 	ex.dropUpstream()
 	ex.noteTrailers()
 	x.Answer.Body = ex.whole
-	if fault := x.ResponsePhase(); fault != nil {
+	fault := x.ResponsePhase()
+	ex.clock = time.Time{} // the phase may have waited
+	if fault != nil {
 		ex.engine.fault(fault, x)
 		ex.answerError(500, errorpage.Message(500))
 		return
@@ -276,11 +279,13 @@ func (ex *exchange) pump(emit func(data []byte, last, more bool) error) error {
 			if err := ex.down.flush(); err != nil {
 				return err
 			}
+			ex.clock = time.Time{}
 		}
 		data, last, err := ex.up.readBody()
 		if err != nil {
 			return err
 		}
+		ex.clock = ex.up.heard()
 		if last {
 			// Given back before the client knows: its next request finds it.
 			ex.releaseUpstream()

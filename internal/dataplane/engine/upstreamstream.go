@@ -43,6 +43,9 @@ type upstreamStream interface {
 	// and is good until the next call. last says that the body ended with it.
 	// It waits only when the stream is not ready.
 	readBody() (data []byte, last bool, err error)
+	// heard returns when the bytes came that were read last, the zero time when
+	// nobody looked at the clock.
+	heard() time.Time
 	// trailers returns the trailers of the answer once its body was read to its
 	// end, possibly none. They stay until recycle.
 	trailers() *http1.Header
