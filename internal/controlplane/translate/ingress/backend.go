@@ -132,8 +132,11 @@ func (b *backend) resolve() {
 			"look at the Service's problems, and mend its annotations, Secrets and ConfigMaps")
 		return
 	}
+	settings := b.refs.Settings()
+	// A Service that balances itself is called by its name.
+	byName := !settings.Mesh && (settings.ServiceUpstream || b.svc.Annotations[fragment.AnnotationServiceUpstream] == "true")
 	if b.svc.Spec.Type == corev1.ServiceTypeExternalName {
-		b.externalName()
+		b.externalName(byName)
 		return
 	}
 	port := servicePort(b.svc, b.key)
@@ -145,12 +148,11 @@ func (b *backend) resolve() {
 	}
 	b.servicePort(int(port.Port))
 	headless := b.svc.Spec.ClusterIP == corev1.ClusterIPNone
-	settings := b.refs.Settings()
 	switch {
 	case settings.Mesh && !headless:
 		b.clusterIP(port)
-	case !settings.Mesh && (settings.ServiceUpstream || b.svc.Annotations[fragment.AnnotationServiceUpstream] == "true"):
-		b.targets = []string{b.svc.Name + "." + b.svc.Namespace + ".svc:" + strconv.Itoa(int(port.Port))}
+	case byName:
+		b.targets = []string{b.shortName() + ":" + strconv.Itoa(int(port.Port))}
 	default:
 		b.targets = endpointTargets(b.refs.EndpointSlices(b.key.Namespace, b.key.Service), port)
 	}
@@ -182,6 +184,9 @@ func (b *backend) rewriteHost(settings fragment.Settings) {
 	b.facts.RewriteHost = true
 }
 
+// shortName is the Service's name in the cluster's DNS, without its domain.
+func (b *backend) shortName() string { return b.svc.Name + "." + b.svc.Namespace + ".svc" }
+
 // serviceHost is the Service's full name.
 func serviceHost(key fragment.BackendKey, s fragment.Settings) string {
 	return key.Service + "." + key.Namespace + ".svc." + clusterDomain(s)
@@ -206,7 +211,7 @@ func clusterDomain(s fragment.Settings) string {
 
 // externalName makes the DNS name the only target; the port must be a number,
 // since such a Service need not list any.
-func (b *backend) externalName() {
+func (b *backend) externalName(byName bool) {
 	port, err := strconv.Atoi(b.key.Port)
 	if err != nil {
 		if p := servicePort(b.svc, b.key); p != nil {
@@ -218,7 +223,11 @@ func (b *backend) externalName() {
 			return
 		}
 	}
-	b.targets = []string{net.JoinHostPort(b.svc.Spec.ExternalName, strconv.Itoa(port))}
+	host := b.svc.Spec.ExternalName
+	if byName {
+		host = b.shortName()
+	}
+	b.targets = []string{net.JoinHostPort(host, strconv.Itoa(port))}
 	b.servicePort(port)
 	if b.key.Stream == streamUDP {
 		return

@@ -88,14 +88,13 @@ func (t *routeObject) tls(i int, secret string, hosts []string) {
 	if cert.Reason != "" {
 		t.result.Report(t.ref, field, cert.Reason, cert.Message, cert.Fix)
 	}
-	if cert.ID == "" {
-		return
-	}
 	for _, host := range fragment.Unique(hosts) {
 		t.sni(host, cert.ID, field)
 	}
 }
 
+// sni adds the SNI of a host. The host is taken also while there is no usable
+// certificate, "", so that nobody else's is shown in its stead.
 func (t *routeObject) sni(host string, cert entity.ID, field string) {
 	claim := fragment.Claim{Scope: fragment.ClaimSNI, Value: host, Data: string(cert)}
 	for _, mine := range t.result.Claims {
@@ -110,6 +109,9 @@ func (t *routeObject) sni(host string, cert entity.ID, field string) {
 				fmt.Sprintf("the older %s already brings another certificate for host %s; this one is not used for it", first.Owner, host),
 				"use one Secret per host")
 		}
+		return
+	}
+	if cert == "" {
 		return
 	}
 	sni := &entity.SNI{
