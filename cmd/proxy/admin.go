@@ -13,6 +13,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/admin"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/status"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	"github.com/kong/kong-istio-gateway/internal/plugins/registry"
 	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
@@ -62,7 +63,7 @@ func newAdminView(p *process, node string) adminView {
 	delete(plugins, entity.Unusable(false).Name) // it stands for others and is not configured
 	return adminView{entities, admin.New(admin.Options{
 		Entities: entities, Schemas: schemas.All().Under(p.options.compatibility),
-		Info: p.info, Status: p.describe, Health: p.targetHealth, Plugins: plugins, NodeID: node, Product: product(),
+		Info: p.info, Status: func() any { return p.describe(status.Mebibytes) }, Health: p.targetHealth, Plugins: plugins, NodeID: node, Product: product(),
 	})}
 }
 

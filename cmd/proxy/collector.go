@@ -15,6 +15,7 @@ import (
 type collector struct {
 	engine      *engine.Engine
 	node        *prometheus.Desc
+	datastore   *prometheus.Desc
 	requests    *prometheus.Desc
 	connections *prometheus.Desc
 	answers     *prometheus.Desc
@@ -28,6 +29,7 @@ func newCollector(e *engine.Engine, node string) *collector {
 		engine: e,
 		node: prometheus.NewDesc("kong_node_info", "Kong Node metadata information", nil,
 			prometheus.Labels{"node_id": node, "version": version}),
+		datastore:   prometheus.NewDesc("kong_datastore_reachable", "Datastore reachable from Kong, 0 is unreachable", nil, nil),
 		requests:    prometheus.NewDesc("kong_nginx_requests_total", "Number of requests total", nil, http),
 		connections: prometheus.NewDesc("kong_nginx_connections_total", "Number of connections by subsystem", []string{"state"}, http),
 		answers:     prometheus.NewDesc("kong_istio_gateway_answers_total", "Answers by class of status.", []string{"class"}, nil),
@@ -38,6 +40,7 @@ func newCollector(e *engine.Engine, node string) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.node
+	out <- c.datastore
 	out <- c.requests
 	out <- c.connections
 	out <- c.answers
@@ -50,7 +53,14 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(c.node, prometheus.GaugeValue, 1)
 	// A gauge, although it only grows: so it is Kong's.
 	out <- prometheus.MustNewConstMetric(c.requests, prometheus.GaugeValue, float64(totals.Requests))
-	out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, float64(c.engine.Connections()), "active")
+	out <- prometheus.MustNewConstMetric(c.datastore, prometheus.GaugeValue, 1)
+	n := c.engine.ConnectionCounts()
+	for state, value := range map[string]float64{
+		"accepted": float64(n.Accepted), "handled": float64(n.Handled), "total": float64(totals.Requests),
+		"active": float64(n.Active), "waiting": float64(n.Waiting), "writing": float64(n.Active - n.Waiting), "reading": 0,
+	} {
+		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, value, state)
+	}
 	for class, n := range totals.Classes {
 		label := fmt.Sprintf("%dxx", class)
 		if class == 0 {

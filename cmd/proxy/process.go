@@ -126,18 +126,28 @@ func (p *process) readiness() error {
 	return nil
 }
 
-func (p *process) describe() any {
-	totals := p.engine.Stats().Totals()
+// describe is the body of /status. Of what only nginx and Lua have, what comes
+// closest is told: the heap stands for that of a worker's virtual machine.
+func (p *process) describe(bytes status.Bytes) any {
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
+	connections := p.engine.ConnectionCounts()
 	out := map[string]any{
 		"server": map[string]any{
-			"connections_active": p.engine.Connections(),
-			"total_requests":     totals.Requests,
+			"connections_accepted": connections.Accepted,
+			"connections_handled":  connections.Handled,
+			"connections_active":   connections.Active,
+			"connections_waiting":  connections.Waiting,
+			"connections_writing":  connections.Active - connections.Waiting,
+			"connections_reading":  0,
+			"total_requests":       p.engine.Stats().Totals().Requests,
 		},
 		"stream":   describeStreams(p.gateway.Streams),
 		"database": map[string]any{"reachable": true},
-		"memory":   map[string]any{"heap_bytes": memory.HeapAlloc},
+		"memory": map[string]any{
+			"workers_lua_vms":  []any{map[string]any{"pid": os.Getpid(), "http_allocated_gc": bytes(memory.HeapAlloc)}},
+			"lua_shared_dicts": map[string]any{},
+		},
 	}
 	for k, v := range p.source.describe() {
 		out[k] = v

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/status"
 )
 
 const reloadWait = 20 * time.Second
@@ -141,7 +143,7 @@ func (a *alone) metric(t *testing.T, name, result string) float64 {
 // status returns configuration_hash and the problems of configuration_error.
 func (a *alone) status(t *testing.T) (hash string, problems []string) {
 	t.Helper()
-	data, err := json.Marshal(a.describe())
+	data, err := json.Marshal(a.describe(status.Mebibytes))
 	if err != nil {
 		t.Fatal(err)
 	}

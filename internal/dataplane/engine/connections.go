@@ -14,6 +14,8 @@ const connectionShards = 32
 type connections struct {
 	shards [connectionShards]connectionShard
 	size   atomic.Int64
+	// handled is how many there ever were.
+	handled atomic.Uint64
 	// leaving is how many of them are to end for others.
 	leaving atomic.Int64
 	// turn is where the next search begins.
@@ -46,6 +48,7 @@ func (s *connections) add(c *conn) bool {
 	}
 	shard.conns[c] = struct{}{}
 	s.size.Add(1)
+	s.handled.Add(1)
 	return true
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,8 +28,9 @@ type Server struct {
 type Facts struct {
 	// Ready returns an error that says why the gateway cannot serve yet.
 	Ready func() error
-	// Describe returns the body of /status.
-	Describe func() any
+	// Describe returns the body of /status, with amounts of memory as bytes
+	// formats them.
+	Describe func(bytes Bytes) any
 	// Metrics are exposed under /metrics.
 	Metrics prometheus.Gatherer
 }
@@ -38,13 +40,31 @@ const headTimeout = 10 * time.Second
 // New returns a server that is not listening yet.
 func New(facts Facts) *Server {
 	s := &Server{facts: facts}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", s.status)
-	mux.HandleFunc("GET /status/ready", s.ready)
-	mux.Handle("GET /metrics", metrics(facts.Metrics))
-	s.http = http.Server{Handler: mux, ReadHeaderTimeout: headTimeout}
+	s.http = http.Server{Handler: s.handler(), ReadHeaderTimeout: headTimeout}
 	return s
 }
+
+// handler answers as Kong does what there is not.
+func (s *Server) handler() http.Handler {
+	paths := map[string]http.HandlerFunc{"/status": s.status, "/status/ready": s.ready, "/metrics": metrics(s.facts.Metrics)}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := paths[strings.TrimSuffix(r.URL.Path, "/")]
+		switch {
+		case answer == nil:
+			write(w, http.StatusNotFound, message{"Not found"})
+		case r.Method == http.MethodOptions:
+			w.Header().Set("Allow", allowed)
+			w.WriteHeader(http.StatusNoContent)
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			w.Header().Set("Allow", allowed)
+			write(w, http.StatusMethodNotAllowed, message{"Method not allowed"})
+		default:
+			answer(w, r)
+		}
+	})
+}
+
+const allowed = "GET, HEAD, OPTIONS"
 
 // Serve answers on l until Close.
 func (s *Server) Serve(l net.Listener) error { return s.http.Serve(l) }
@@ -55,8 +75,14 @@ func (s *Server) Drain() { s.draining.Store(true) }
 // Close ends the server.
 func (s *Server) Close(ctx context.Context) error { return s.http.Shutdown(ctx) }
 
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	write(w, http.StatusOK, s.facts.Describe())
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	bytes, err := bytesIn(query.Get("unit"), query.Get("scale"))
+	if err != nil {
+		write(w, http.StatusBadRequest, message{err.Error()})
+		return
+	}
+	write(w, http.StatusOK, s.facts.Describe(bytes))
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
