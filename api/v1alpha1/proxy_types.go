@@ -27,6 +27,10 @@ type ResponseHeader string
 // boolean in YAML.
 const ResponseHeaderNone ResponseHeader = "None"
 
+// RealIPProxyProtocol is the realIPHeader with which the client's address comes by the PROXY
+// protocol.
+const RealIPProxyProtocol = "proxy_protocol"
+
 // Proxy holds Kong's own settings, under Kong's names in camel case. See Kong's configuration
 // reference, section NGINX, for their meaning.
 type Proxy struct {
@@ -40,7 +44,8 @@ type Proxy struct {
 
 	// realIPHeader (Kong: real_ip_header) is the request header that holds the client's address
 	// when the peer is one of trustedIPs. The value proxy_protocol makes every External listener
-	// expect the PROXY protocol; it is declared but not acted on yet.
+	// but those of UDP expect the PROXY protocol, versions 1 and 2: connections that do not begin
+	// with its header are closed, and the address in it is believed from trustedIPs.
 	// +optional
 	// +kubebuilder:default="X-Real-IP"
 	// +kubebuilder:validation:MinLength=1

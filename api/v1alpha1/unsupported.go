@@ -39,8 +39,6 @@ func Unsupported(spec *KongIstioGatewaySpec) []FieldProblem {
 	}
 	refuse(spec.Deployment.Autoscaling != nil, "spec.deployment.autoscaling",
 		"remove it and set spec.deployment.replicas")
-	refuse(spec.Proxy.RealIPHeader == "proxy_protocol", "spec.proxy.realIPHeader",
-		"the PROXY protocol is not read: use X-Real-IP or X-Forwarded-For")
 	refuse(spec.Mesh.Mode == MeshAmbient, "spec.mesh.mode",
 		"use Auto, Sidecar or None")
 	refuse(spec.Mesh.DestinationRules.Mode == DestinationRulesBackends, "spec.mesh.destinationRules.mode",

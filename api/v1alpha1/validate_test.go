@@ -144,7 +144,6 @@ func TestUnsupported(t *testing.T) {
 		{"listeners: [{name: a, port: 443, protocol: HTTPS, tls: {defaultCertificate: {name: edge}}}]", "spec.listeners[0].tls.defaultCertificate", "name the Secret with its hosts in spec.tls of an Ingress"},
 		{"listeners: [{name: a, port: 9000, protocol: TCP}, {name: b, port: 53, containerPort: 9000, protocol: UDP}]", "spec.listeners[1].containerPort", "shares containerPort 9000 with listener a"},
 		{"deployment: {autoscaling: {maxReplicas: 3}}", "spec.deployment.autoscaling", "set spec.deployment.replicas"},
-		{"proxy: {realIPHeader: proxy_protocol}", "spec.proxy.realIPHeader", "use X-Real-IP or X-Forwarded-For"},
 		{"mesh: {mode: Ambient}", "spec.mesh.mode", "use Auto, Sidecar or None"},
 		{"mesh: {destinationRules: {mode: Backends}}", "spec.mesh.destinationRules.mode", "use OwnService or Unmanaged"},
 		{"mesh: {authorization: {mode: DryRun}}", "spec.mesh.authorization.mode", "use Unmanaged"},

@@ -123,6 +123,13 @@ var cases = []struct {
 			{Name: "dns-tcp", Port: 53, ContainerPort: 5353, Protocol: v1alpha1.ProtocolTCP, Exposure: v1alpha1.ExposureMesh},
 		}
 	}},
+	{"proxy-protocol", []string{"Deployment"}, func(in *Input) {
+		in.Spec.Proxy.RealIPHeader = v1alpha1.RealIPProxyProtocol
+		in.Spec.Listeners = append(in.Spec.Listeners,
+			v1alpha1.Listener{Name: "mesh", Port: 8080, Protocol: v1alpha1.ProtocolHTTP, Exposure: v1alpha1.ExposureMesh},
+			v1alpha1.Listener{Name: "db", Port: 5432, Protocol: v1alpha1.ProtocolTCP, Exposure: v1alpha1.ExposureExternal},
+			v1alpha1.Listener{Name: "dns", Port: 53, ContainerPort: 5353, Protocol: v1alpha1.ProtocolUDP, Exposure: v1alpha1.ExposureExternal})
+	}},
 	{"proxy-settings", []string{"Deployment"}, func(in *Input) {
 		in.Spec.Proxy = v1alpha1.Proxy{
 			TrustedIPs: []v1alpha1.AddressRange{"10.0.0.0/8", "192.0.2.7"}, RealIPHeader: "X-Forwarded-For", RealIPRecursive: true,

@@ -45,7 +45,7 @@ func listen(spec v1alpha1.KongIstioGatewaySpec, protocols ...v1alpha1.ListenerPr
 	for _, p := range spec.Listeners {
 		for _, wanted := range protocols {
 			if p.Protocol == wanted {
-				out = append(out, fmt.Sprintf("%s:%d%s", anyAddress(spec.Service), p.TargetPort(), listenFlags(p.Protocol)))
+				out = append(out, fmt.Sprintf("%s:%d%s%s", anyAddress(spec.Service), p.TargetPort(), listenFlags(p.Protocol), proxyProtocol(spec, p)))
 			}
 		}
 	}
@@ -53,6 +53,15 @@ func listen(spec v1alpha1.KongIstioGatewaySpec, protocols ...v1alpha1.ListenerPr
 		return "off"
 	}
 	return strings.Join(out, ", ")
+}
+
+// proxyProtocol is the flag of listeners that a load balancer reaches, where it tells by the PROXY protocol who its
+// clients are. Sidecars do not speak it, and datagrams have no place for it.
+func proxyProtocol(spec v1alpha1.KongIstioGatewaySpec, l v1alpha1.Listener) string {
+	if spec.Proxy.RealIPHeader != v1alpha1.RealIPProxyProtocol || l.Exposure != v1alpha1.ExposureExternal || l.Protocol == v1alpha1.ProtocolUDP {
+		return ""
+	}
+	return " proxy_protocol"
 }
 
 func listenFlags(p v1alpha1.ListenerProtocol) string {
