@@ -94,6 +94,8 @@ type Publisher interface {
 	// Publish makes what was applied the newest configuration and returns its
 	// position.
 	Publish(key types.NamespacedName) (configsync.Position, error)
+	// Owner returns the fragment that an entity came with.
+	Owner(key types.NamespacedName, e entity.Key) (fragment.Owner, bool)
 	// Fleet returns what the connected proxies say.
 	Fleet(key types.NamespacedName) Fleet
 	// Close forgets a gateway.
@@ -175,7 +177,7 @@ type gatewayState struct {
 	states map[fragment.Owner]*objectState
 	// policies are the units of Services by the KongUpstreamPolicy they name.
 	policies map[store.Key]map[fragment.Owner]struct{}
-	awaiting []fragment.Owner // not yet known to be applied, oldest first
+	awaiting queue
 	acked    configsync.Position
 	rejected []fragment.Problem
 	fleet    Fleet

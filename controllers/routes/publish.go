@@ -87,8 +87,13 @@ func (c *ControlPlane) publish() []types.NamespacedName {
 			continue
 		}
 		c.take(d, g)
-		if d.SummaryChanged {
-			facts[d.Gateway], g.rescope = true, true
+		if d.SummaryChanged.Any() {
+			facts[d.Gateway] = true
+		}
+		if d.SummaryChanged.Backends {
+			g.rescope = true
+		}
+		if d.SummaryChanged.Problems {
 			c.report(g)
 		}
 	}

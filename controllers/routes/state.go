@@ -32,20 +32,57 @@ type objectState struct {
 	// the object's current state.
 	numbered bool
 	position configsync.Position
+	// before and after are its neighbours in the gateway's queue.
+	before, after *objectState
+	queued        bool
+}
+
+// queue holds the states that are not known to be applied, oldest first: their
+// positions never decrease. Each is in it once, so that it does not grow while
+// there are no proxies, and only what an acknowledgement is about is looked at.
+type queue struct{ first, last *objectState }
+
+func (q *queue) push(s *objectState) {
+	s.before, s.queued = q.last, true
+	if q.last == nil {
+		q.first = s
+	} else {
+		q.last.after = s
+	}
+	q.last = s
+}
+
+func (q *queue) remove(s *objectState) {
+	if !s.queued {
+		return
+	}
+	if s.before == nil {
+		q.first = s.after
+	} else {
+		s.before.after = s.after
+	}
+	if s.after == nil {
+		q.last = s.before
+	} else {
+		s.after.before = s.before
+	}
+	s.before, s.after, s.queued = nil, nil, false
 }
 
 // setState takes over a state that the next publication will carry.
 func (g *gatewayState) setState(s store.ObjectState) {
 	if old := g.states[s.Owner]; old != nil {
 		g.follow(old.ObjectState, false)
+		g.awaiting.remove(old)
 	}
 	if s.Object == nil {
 		delete(g.states, s.Owner)
 		return
 	}
 	g.follow(s, true)
-	g.states[s.Owner] = &objectState{ObjectState: s}
-	g.awaiting = append(g.awaiting, s.Owner)
+	state := &objectState{ObjectState: s}
+	g.states[s.Owner] = state
+	g.awaiting.push(state)
 }
 
 // follow notes which KongUpstreamPolicy a Service names.
@@ -68,14 +105,7 @@ func (g *gatewayState) follow(s store.ObjectState, follows bool) {
 // number notes that everything taken over is part of the configuration at
 // position.
 func (g *gatewayState) number(position configsync.Position) {
-	for i := len(g.awaiting) - 1; i >= 0; i-- {
-		s := g.states[g.awaiting[i]]
-		if s == nil {
-			continue
-		}
-		if s.numbered {
-			break
-		}
+	for s := g.awaiting.last; s != nil && !s.numbered; s = s.before {
 		s.numbered, s.position = true, position
 	}
 }
@@ -102,18 +132,11 @@ func (c *ControlPlane) fleetChanged(key types.NamespacedName) (factsChanged bool
 	before := g.fleet
 	g.fleet = c.config.Publisher.Fleet(key)
 	g.acked = g.fleet.Acknowledged
-	var waiting []fragment.Owner
-	for _, o := range g.awaiting {
-		switch s := g.states[o]; {
-		case s == nil:
-		case g.applied(s):
-			c.enqueue(s.ObjectState)
-		default:
-			waiting = append(waiting, o)
-		}
+	for s := g.awaiting.first; s != nil && g.applied(s); s = g.awaiting.first {
+		g.awaiting.remove(s)
+		c.enqueue(s.ObjectState)
 	}
-	g.awaiting = waiting
-	problems := g.blame(g.fleet.Rejected)
+	problems := c.blame(g)
 	if slices.Equal(problems, g.rejected) && slices.Equal(before.ScopePending, g.fleet.ScopePending) && slices.Equal(before.Errors, g.fleet.Errors) {
 		return false
 	}
@@ -213,24 +236,10 @@ func (g *gatewayState) fleetErrors() []fragment.Problem {
 }
 
 // blame finds the objects that rejected entities were made from.
-func (g *gatewayState) blame(rejections []configsync.Rejection) []fragment.Problem {
-	if len(rejections) == 0 {
-		return nil
-	}
-	wanted := make(map[entity.Key][]string, len(rejections))
-	for key := range rejectedKeys(rejections) {
-		wanted[key] = nil
-	}
-	for _, f := range g.fragments {
-		for _, e := range f.Entities {
-			if _, ok := wanted[entity.KeyOf(e)]; ok {
-				wanted[entity.KeyOf(e)] = entityTags(e)
-			}
-		}
-	}
+func (c *ControlPlane) blame(g *gatewayState) []fragment.Problem {
 	var problems []fragment.Problem
-	for _, r := range rejections {
-		object, ok := fragment.ObjectOf(wanted[r.Key])
+	for _, r := range g.fleet.Rejected {
+		object, ok := fragment.ObjectOf(c.tagsOf(g, r.Key))
 		if !ok {
 			continue
 		}
@@ -245,12 +254,18 @@ func (g *gatewayState) blame(rejections []configsync.Rejection) []fragment.Probl
 	return slices.Compact(problems)
 }
 
-func rejectedKeys(list []configsync.Rejection) map[entity.Key]struct{} {
-	keys := make(map[entity.Key]struct{}, len(list))
-	for _, r := range list {
-		keys[r.Key] = struct{}{}
+// tagsOf returns the tags of an entity of the gateway's configuration.
+func (c *ControlPlane) tagsOf(g *gatewayState, key entity.Key) []string {
+	owner, ok := c.config.Publisher.Owner(g.spec.Key, key)
+	if !ok {
+		return nil
 	}
-	return keys
+	for _, e := range g.fragments[owner].Entities {
+		if entity.KeyOf(e) == key {
+			return entityTags(e)
+		}
+	}
+	return nil
 }
 
 func entityTags(e entity.Entity) []string {

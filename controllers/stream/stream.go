@@ -27,6 +27,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/configsync/shard"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/snapshot"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // Server is the part of the stream server that publishing needs.
@@ -267,6 +268,15 @@ func (p *Publisher) Ahead(gw configsync.Gateway, seen configsync.Position) {
 	if _, err := p.Publish(key); err != nil {
 		p.log.Error("Publishing under a higher term failed", "gateway", key, "error", err)
 	}
+}
+
+// Owner implements routes.Publisher.
+func (p *Publisher) Owner(key types.NamespacedName, e entity.Key) (fragment.Owner, bool) {
+	g := p.gateway(key)
+	if g == nil {
+		return fragment.Owner{}, false
+	}
+	return g.builder.Owner(e)
 }
 
 // Fleet implements routes.Publisher.

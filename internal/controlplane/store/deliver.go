@@ -23,10 +23,10 @@ type Delivery struct {
 	// custom entities and Services with a KongUpstreamPolicy that were looked at
 	// since the last call, sorted by owner.
 	States []ObjectState
-	// Summary is the gateway's current one; SummaryChanged tells whether it
+	// Summary is the gateway's current one; SummaryChanged tells in what it
 	// differs from that of the last delivery.
 	Summary        Summary
-	SummaryChanged bool
+	SummaryChanged SummaryChange
 }
 
 // Deliver translates what has to be translated and returns what changed since
@@ -51,7 +51,7 @@ func (s *Store) Deliver() []Delivery {
 		slices.SortFunc(d.Changed, func(a, b fragment.Fragment) int { return a.Owner.Compare(b.Owner) })
 		slices.SortFunc(d.Removed, fragment.Owner.Compare)
 		d.Summary, d.SummaryChanged = g.summary.get()
-		if len(d.Changed)+len(d.Removed)+len(d.States) > 0 || d.SummaryChanged {
+		if len(d.Changed)+len(d.Removed)+len(d.States) > 0 || d.SummaryChanged.Any() {
 			list = append(list, d)
 		}
 	}

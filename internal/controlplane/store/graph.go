@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // graph is one gateway's translation. The store's lock guards it.
@@ -17,9 +18,12 @@ type graph struct {
 	store    *Store
 	settings fragment.Settings
 	units    map[fragment.Owner]*unit
-	readers  map[dependency]map[*unit]struct{}
+	things   map[dependency]*thing
+	walk     uint64 // the last mark on things
 	claims   claims
 	restored map[fragment.Owner]restored
+	// checked is what CheckInstance found of the templates in use.
+	checked map[*entity.Plugin]map[placement][]entity.Problem
 
 	dirty   []*unit
 	orphans []*unit
@@ -41,7 +45,7 @@ type unit struct {
 	// pending is true while a Secret that the translation needs is being read;
 	// the result is then that of before, if any.
 	pending bool
-	deps    map[dependency]struct{}
+	deps    []*thing
 	result  fragment.Result
 	// problems are the current ones, also while result is an earlier one's.
 	problems []fragment.Problem
@@ -56,9 +60,9 @@ type unit struct {
 func newGraph(s *Store, settings fragment.Settings) *graph {
 	return &graph{
 		store: s, settings: settings,
-		units: make(map[fragment.Owner]*unit), readers: make(map[dependency]map[*unit]struct{}), claims: make(claims),
-		restored: make(map[fragment.Owner]restored),
-		changed:  make(map[fragment.Owner]struct{}), delivered: make(map[fragment.Owner]struct{}),
+		units: make(map[fragment.Owner]*unit), things: make(map[dependency]*thing), claims: make(claims),
+		restored: make(map[fragment.Owner]restored), checked: make(map[*entity.Plugin]map[placement][]entity.Problem),
+		changed: make(map[fragment.Owner]struct{}), delivered: make(map[fragment.Owner]struct{}),
 		summary: newSummary(),
 	}
 }
@@ -80,11 +84,11 @@ func (g *graph) setRoot(o fragment.Owner, exists bool) {
 }
 
 func (g *graph) add(o fragment.Owner) *unit {
-	n := &unit{owner: o, deps: make(map[dependency]struct{})}
+	n := &unit{owner: o}
 	g.units[o] = n
 	g.mark(n)
 	if isRoot(o.Kind) {
-		g.touch(dependency{view: viewFacts, unit: o}) // those who looked for it in vain
+		g.touch(onFacts(o)) // those who looked for it in vain
 	}
 	return n
 }
@@ -103,13 +107,6 @@ func (g *graph) mark(n *unit) {
 	if !n.isDirty && !n.gone {
 		n.isDirty = true
 		g.dirty = append(g.dirty, n)
-	}
-}
-
-// touch marks all units that have looked at d.
-func (g *graph) touch(d dependency) {
-	for n := range g.readers[d] {
-		g.mark(n)
 	}
 }
 
@@ -168,16 +165,13 @@ func (g *graph) evaluate(n *unit) {
 }
 
 func (g *graph) recorder(n *unit) *recorder {
-	return &recorder{g: g, self: n.owner, deps: make(map[dependency]struct{}, len(n.deps))}
+	return &recorder{g: g, self: n.owner, deps: make([]*thing, 0, max(len(n.deps), 8))}
 }
 
 // await keeps what the unit has until the Secrets it needs have been read.
 func (g *graph) await(n *unit, r *recorder) {
 	n.pending = true
-	for d := range n.deps {
-		r.deps[d] = struct{}{}
-	}
-	g.setDeps(n, r.deps)
+	g.setDeps(n, append(r.deps, n.deps...))
 	g.summary.set(n)
 }
 
@@ -193,9 +187,7 @@ func (g *graph) fallBack(n *unit, r *recorder, bad fragment.Result, now client.O
 		again := g.recorder(n)
 		again.instead = n.good
 		result := g.translate(n.owner, again)
-		for d := range again.deps {
-			r.deps[d] = struct{}{}
-		}
+		r.deps = append(r.deps, again.deps...)
 		n.lastGood = true
 		if !result.Invalid && !again.pending {
 			n.goodResult = result
@@ -212,9 +204,10 @@ func (g *graph) fallBack(n *unit, r *recorder, bad fragment.Result, now client.O
 
 // replace puts a new result in the place of the old one and marks everyone who
 // has looked at something that is now different.
-func (g *graph) replace(n *unit, deps map[dependency]struct{}, result fragment.Result) {
+func (g *graph) replace(n *unit, deps []*thing, result fragment.Result) {
 	old := n.result
 	n.result = result
+	g.forgetTemplate(old.Facts, result.Facts)
 	if s := g.store.objects.byKey[subjectOf(n.owner)]; s != nil {
 		created := s.GetCreationTimestamp().Time
 		if !created.Equal(n.created) {
@@ -226,7 +219,7 @@ func (g *graph) replace(n *unit, deps map[dependency]struct{}, result fragment.R
 	g.setDeps(n, deps)
 	g.setClaims(n, old.Claims, result.Claims)
 	if !reflect.DeepEqual(old.Facts, result.Facts) {
-		g.touch(dependency{view: viewFacts, unit: n.owner})
+		g.touch(onFacts(n.owner))
 	}
 	if !reflect.DeepEqual(old.Entities, result.Entities) {
 		g.changed[n.owner] = struct{}{}
@@ -234,42 +227,12 @@ func (g *graph) replace(n *unit, deps map[dependency]struct{}, result fragment.R
 	g.summary.set(n)
 }
 
-// setDeps records what the unit looked at and lets go of what it no longer
-// looks at.
-func (g *graph) setDeps(n *unit, deps map[dependency]struct{}) {
-	for d := range deps {
-		if _, had := n.deps[d]; had {
-			continue
-		}
-		if g.readers[d] == nil {
-			g.readers[d] = make(map[*unit]struct{})
-		}
-		g.readers[d][n] = struct{}{}
-		if d.object.Kind == KindSecret {
-			g.store.secrets.want(d.object)
-		}
-	}
-	for d := range n.deps {
-		if _, has := deps[d]; !has {
-			g.unread(n, d)
-		}
-	}
-	n.deps = deps
-}
-
-func (g *graph) unread(n *unit, d dependency) {
-	delete(g.readers[d], n)
-	if len(g.readers[d]) > 0 {
-		return
-	}
-	delete(g.readers, d)
-	switch {
-	case d.object.Kind == KindSecret:
-		g.store.unreadSecret(d)
-	case d.view == viewFacts:
-		if other := g.units[d.unit]; other != nil {
-			g.orphan(other)
-		}
+// forgetTemplate lets go of what was found of a template that is not in use any
+// more.
+func (g *graph) forgetTemplate(old, now any) {
+	was, ok := old.(fragment.PluginFacts)
+	if is, _ := now.(fragment.PluginFacts); ok && was.Template != is.Template {
+		delete(g.checked, was.Template)
 	}
 }
 
@@ -296,13 +259,13 @@ func (n *unit) claimant(c fragment.Claim) fragment.Claimant {
 
 func (g *graph) touchClaim(key claimKey, c claimChange) {
 	if c.all {
-		g.touch(dependency{view: viewClaimAll, claim: key})
+		g.touch(onClaim(viewClaimAll, key))
 	}
 	if c.first {
-		g.touch(dependency{view: viewClaimFirst, claim: key})
+		g.touch(onClaim(viewClaimFirst, key))
 	}
 	if c.any {
-		g.touch(dependency{view: viewClaimAny, claim: key})
+		g.touch(onClaim(viewClaimAny, key))
 	}
 }
 
@@ -312,15 +275,16 @@ func (g *graph) orphan(n *unit) { g.orphans = append(g.orphans, n) }
 
 // collect removes a unit that has no reason to exist.
 func (g *graph) collect(n *unit) {
-	if n.gone || n.root || (!isRoot(n.owner.Kind) && len(g.readers[dependency{view: viewFacts, unit: n.owner}]) > 0) {
+	if n.gone || n.root || (!isRoot(n.owner.Kind) && g.read(onFacts(n.owner))) {
 		return
 	}
 	n.gone = true
 	delete(g.units, n.owner)
 	g.setClaims(n, n.result.Claims, nil)
 	g.setDeps(n, nil)
+	g.forgetTemplate(n.result.Facts, nil)
 	if n.result.Facts != nil {
-		g.touch(dependency{view: viewFacts, unit: n.owner})
+		g.touch(onFacts(n.owner))
 	}
 	if len(n.result.Entities) > 0 {
 		g.changed[n.owner] = struct{}{}

@@ -16,43 +16,22 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
-// view is what of a thing a unit has looked at.
-type view uint8
-
-const (
-	viewObject view = iota // an object, or the list of a Service's slices
-	viewGrants             // the ReferenceGrants of a namespace
-	viewFacts              // another unit's facts
-	viewClaimFirst
-	viewClaimAny
-	viewClaimAll
-)
-
-// dependency is one thing that a unit has looked at. Only the fields of its
-// view are set.
-type dependency struct {
-	view   view
-	object Key
-	unit   fragment.Owner
-	claim  claimKey
-}
-
 // recorder answers one translation's questions and remembers them.
 type recorder struct {
 	g    *graph
 	self fragment.Owner
-	deps map[dependency]struct{}
+	deps []*thing // may name a thing more than once
 	// pending is true when a Secret was asked for that is still being read.
 	pending bool
 	// instead replaces the unit's own object by its last good version.
 	instead client.Object
 }
 
-func (r *recorder) record(d dependency) { r.deps[d] = struct{}{} }
+func (r *recorder) record(d dependency) { r.deps = append(r.deps, r.g.thing(d)) }
 
 // object returns an object, nil if it does not exist.
 func (r *recorder) object(key Key) client.Object {
-	r.record(dependency{view: viewObject, object: key})
+	r.record(onObject(key))
 	if r.instead != nil && key == subjectOf(r.self) {
 		return r.instead
 	}
@@ -71,7 +50,7 @@ func (r *recorder) Service(namespace, name string) *corev1.Service {
 
 // EndpointSlices implements fragment.Refs.
 func (r *recorder) EndpointSlices(namespace, service string) []*discoveryv1.EndpointSlice {
-	r.record(dependency{view: viewObject, object: Key{KindEndpointSlice, namespace, service}})
+	r.record(onObject(Key{KindEndpointSlice, namespace, service}))
 	return r.g.store.objects.endpointSlices(namespace, service)
 }
 
@@ -80,11 +59,11 @@ func (r *recorder) EndpointSlices(namespace, service string) []*discoveryv1.Endp
 func (r *recorder) Secret(namespace, name string) *corev1.Secret {
 	key := Key{KindSecret, namespace, name}
 	if r.instead != nil && key == subjectOf(r.self) {
-		r.record(dependency{view: viewObject, object: key})
+		r.record(onObject(key))
 		s, _ := r.instead.(*corev1.Secret)
 		return s
 	}
-	r.record(dependency{view: viewObject, object: key})
+	r.record(onObject(key))
 	secret, known := r.g.store.secrets.get(key)
 	if !known {
 		r.pending = true
@@ -112,7 +91,7 @@ func (r *recorder) KongIngress(namespace, name string) *kongv1.KongIngress {
 
 // Granted implements fragment.Refs.
 func (r *recorder) Granted(from fragment.GrantFrom, to fragment.GrantTo) bool {
-	r.record(dependency{view: viewGrants, object: Key{KindReferenceGrant, to.Namespace, ""}})
+	r.record(onGrants(to.Namespace))
 	for _, grant := range r.g.store.objects.grants[to.Namespace] {
 		fromOK := slices.ContainsFunc(grant.Spec.From, func(f gatewayv1beta1.ReferenceGrantFrom) bool {
 			return string(f.Group) == from.Group && string(f.Kind) == from.Kind && string(f.Namespace) == from.Namespace
@@ -129,7 +108,7 @@ func (r *recorder) Granted(from fragment.GrantFrom, to fragment.GrantTo) bool {
 
 // facts returns another unit's facts, translating it first if need be.
 func (r *recorder) facts(o fragment.Owner) any {
-	r.record(dependency{view: viewFacts, unit: o})
+	r.record(onFacts(o))
 	n := r.g.need(o)
 	if n.pending && n.result.Facts == nil {
 		r.pending = true
@@ -170,7 +149,7 @@ func (r *recorder) Plugin(namespace, name string) fragment.PluginFacts {
 // ConsumerGroup implements fragment.Refs.
 func (r *recorder) ConsumerGroup(namespace, name string) fragment.GroupFacts {
 	owner := fragment.Owner{Kind: fragment.OwnerConsumerGroup, Namespace: namespace, Name: name}
-	r.record(dependency{view: viewFacts, unit: owner})
+	r.record(onFacts(owner))
 	n := r.g.units[owner]
 	if n == nil {
 		return fragment.GroupFacts{}
@@ -183,7 +162,7 @@ func (r *recorder) ConsumerGroup(namespace, name string) fragment.GroupFacts {
 // First implements fragment.Refs.
 func (r *recorder) First(c fragment.Claim) (fragment.Claimant, bool) {
 	key := keyOfClaim(c)
-	r.record(dependency{view: viewClaimFirst, claim: key})
+	r.record(onClaim(viewClaimFirst, key))
 	if list := r.g.claims[key]; len(list) > 0 {
 		return list[0], true
 	}
@@ -193,14 +172,14 @@ func (r *recorder) First(c fragment.Claim) (fragment.Claimant, bool) {
 // Claimed implements fragment.Refs.
 func (r *recorder) Claimed(c fragment.Claim) bool {
 	key := keyOfClaim(c)
-	r.record(dependency{view: viewClaimAny, claim: key})
+	r.record(onClaim(viewClaimAny, key))
 	return len(r.g.claims[key]) > 0
 }
 
 // Claimants implements fragment.Refs.
 func (r *recorder) Claimants(c fragment.Claim) []fragment.Claimant {
 	key := keyOfClaim(c)
-	r.record(dependency{view: viewClaimAll, claim: key})
+	r.record(onClaim(viewClaimAll, key))
 	return slices.Clone(r.g.claims[key])
 }
 
@@ -222,6 +201,26 @@ func (r *recorder) Runs(p *entity.Plugin, protocols []entity.Protocol) (runs, gu
 	schema, known := r.g.store.schemas.Plugin(p.Name)
 	return entity.RunsOn(p, protocols, r.g.store.schemas), !known || schema.Guards
 }
+
+// CheckInstance implements fragment.InstanceChecker. Many routes have a plugin of the same
+// template, which is checked once.
+func (r *recorder) CheckInstance(template, instance *entity.Plugin) []entity.Problem {
+	at := placement{instance.Service != nil, instance.Route != nil, instance.Consumer != nil, instance.ConsumerGroup != nil}
+	known := r.g.checked[template]
+	if problems, ok := known[at]; ok {
+		return problems
+	}
+	problems := r.Check(instance)
+	if known == nil {
+		known = make(map[placement][]entity.Problem, 1)
+		r.g.checked[template] = known
+	}
+	known[at] = problems
+	return problems
+}
+
+// placement is what kinds of entities a plugin is attached to.
+type placement struct{ service, route, consumer, group bool }
 
 // Check implements fragment.Refs.
 func (r *recorder) Check(e entity.Entity) []entity.Problem {

@@ -135,11 +135,11 @@ func (s *Store) SecretDeleted(namespace, name string) {
 }
 
 // unreadSecret forgets a Secret that no unit of any gateway looks at.
-func (s *Store) unreadSecret(d dependency) {
+func (s *Store) unreadSecret(key Key) {
 	for _, g := range s.graphs {
-		if len(g.readers[d]) > 0 {
+		if g.read(onObject(key)) {
 			return
 		}
 	}
-	delete(s.secrets.entries, d.object)
+	delete(s.secrets.entries, key)
 }

@@ -128,7 +128,7 @@ func (s *Store) changed(key Key, old, now client.Object) {
 			s.touchObject(sliceService(o))
 		default:
 			if key.Kind == KindReferenceGrant {
-				s.touch(dependency{view: viewGrants, object: Key{KindReferenceGrant, key.Namespace, ""}})
+				s.touch(onGrants(key.Namespace))
 			}
 			s.touchObject(key)
 		}
@@ -146,7 +146,7 @@ func (s *Store) rooted(g *graph, owner fragment.Owner, key Key, now client.Objec
 	return ok && o == owner && owns(g.settings, now)
 }
 
-func (s *Store) touchObject(key Key) { s.touch(dependency{view: viewObject, object: key}) }
+func (s *Store) touchObject(key Key) { s.touch(onObject(key)) }
 
 func (s *Store) touch(d dependency) {
 	for _, g := range s.graphs {
@@ -205,9 +205,9 @@ func (s *Store) RemoveGateway(key types.NamespacedName) {
 		return
 	}
 	delete(s.graphs, key)
-	for d := range g.readers {
-		if d.object.Kind == KindSecret {
-			s.unreadSecret(d)
+	for d := range g.things {
+		if key, ok := d.secret(); ok {
+			s.unreadSecret(key)
 		}
 	}
 }

@@ -23,14 +23,22 @@ type Summary struct {
 	PendingSecrets int
 }
 
+// SummaryChange tells what of a Summary changed.
+type SummaryChange struct{ Problems, Backends, Numbers bool }
+
+// Any reports whether anything changed.
+func (c SummaryChange) Any() bool { return c != SummaryChange{} }
+
 // summary keeps a Summary up to date, unit by unit.
 type summary struct {
 	problems map[fragment.Owner][]fragment.Problem
 	backends map[fragment.Owner][]fragment.Backend
 	routes   map[fragment.Owner]struct{}
 	pending  map[fragment.Owner]struct{}
-	stale    bool
-	current  Summary
+	// stale is what current lacks. The lists cost a walk over all of their
+	// kind, so each is made anew only when something in it changed.
+	stale   SummaryChange
+	current Summary
 	// touched are the units whose objects' states may have changed since the
 	// last delivery.
 	touched map[fragment.Owner]struct{}
@@ -39,7 +47,8 @@ type summary struct {
 func newSummary() summary {
 	return summary{
 		problems: make(map[fragment.Owner][]fragment.Problem), backends: make(map[fragment.Owner][]fragment.Backend),
-		routes: make(map[fragment.Owner]struct{}), pending: make(map[fragment.Owner]struct{}), stale: true,
+		routes: make(map[fragment.Owner]struct{}), pending: make(map[fragment.Owner]struct{}),
+		stale:   SummaryChange{true, true, true},
 		touched: make(map[fragment.Owner]struct{}),
 	}
 }
@@ -47,8 +56,8 @@ func newSummary() summary {
 // set takes over what a unit says.
 func (s *summary) set(n *unit) {
 	s.touched[n.owner] = struct{}{}
-	replaceList(s, s.problems, n.owner, n.problems)
-	replaceList(s, s.backends, n.owner, n.result.Backends)
+	replaceList(&s.stale.Problems, s.problems, n.owner, n.problems)
+	replaceList(&s.stale.Backends, s.backends, n.owner, n.result.Backends)
 	replaceMark(s, s.pending, n.owner, n.pending)
 	replaceMark(s, s.routes, n.owner, isRoute(n.owner.Kind) && n.root)
 }
@@ -61,17 +70,17 @@ func isRoute(kind fragment.OwnerKind) bool {
 // remove forgets a unit.
 func (s *summary) remove(o fragment.Owner) {
 	s.touched[o] = struct{}{}
-	replaceList(s, s.problems, o, nil)
-	replaceList(s, s.backends, o, nil)
+	replaceList(&s.stale.Problems, s.problems, o, nil)
+	replaceList(&s.stale.Backends, s.backends, o, nil)
 	replaceMark(s, s.pending, o, false)
 	replaceMark(s, s.routes, o, false)
 }
 
-func replaceList[T any](s *summary, m map[fragment.Owner][]T, o fragment.Owner, list []T) {
+func replaceList[T any](stale *bool, m map[fragment.Owner][]T, o fragment.Owner, list []T) {
 	if reflect.DeepEqual(m[o], list) || len(m[o])+len(list) == 0 {
 		return
 	}
-	s.stale = true
+	*stale = true
 	if len(list) == 0 {
 		delete(m, o)
 		return
@@ -83,7 +92,7 @@ func replaceMark(s *summary, m map[fragment.Owner]struct{}, o fragment.Owner, on
 	if _, was := m[o]; was == on {
 		return
 	}
-	s.stale = true
+	s.stale.Numbers = true
 	if !on {
 		delete(m, o)
 		return
@@ -91,19 +100,18 @@ func replaceMark(s *summary, m map[fragment.Owner]struct{}, o fragment.Owner, on
 	m[o] = struct{}{}
 }
 
-// get returns the summary; changed is true when it differs from the last one.
-func (s *summary) get() (current Summary, changed bool) {
-	if !s.stale {
-		return s.current, false
+// get returns the summary and in what it differs from the last one.
+func (s *summary) get() (Summary, SummaryChange) {
+	changed := s.stale
+	s.stale = SummaryChange{}
+	s.current.AttachedRoutes, s.current.PendingSecrets = int32(len(s.routes)), len(s.pending) // #nosec G115 -- far below 2^31
+	if changed.Problems {
+		s.current.Problems = slices.Compact(sorted(s.problems, fragment.Problem.Compare))
 	}
-	s.stale = false
-	s.current = Summary{
-		AttachedRoutes: int32(len(s.routes)), // #nosec G115 -- far below 2^31
-		Problems:       slices.Compact(sorted(s.problems, fragment.Problem.Compare)),
-		Backends:       distinct(sorted(s.backends, fragment.Backend.Compare)),
-		PendingSecrets: len(s.pending),
+	if changed.Backends {
+		s.current.Backends = distinct(sorted(s.backends, fragment.Backend.Compare))
 	}
-	return s.current, true
+	return s.current, changed
 }
 
 func sorted[T any](m map[fragment.Owner][]T, compare func(a, b T) int) []T {

@@ -158,7 +158,8 @@ type Backend struct {
 	// AppProtocol is the port's appProtocol.
 	AppProtocol string
 	// Addresses are the addresses, in the form "ip:port", that proxies dial:
-	// the cluster address, or the pods' for a headless Service. Sorted.
+	// the cluster address, or the pods' for a headless Service. Sorted; empty
+	// outside the mesh.
 	Addresses []string
 }
 

@@ -111,6 +111,23 @@ type Refs interface {
 	Claimants(Claim) []Claimant
 }
 
+// InstanceChecker may be implemented by Refs that remember what they found.
+type InstanceChecker interface {
+	// CheckInstance is Check for a plugin made of a template. What it answers
+	// follows from the template, which must not change any more, and from which
+	// kinds of entities the instance is attached to; of which ones, and its id,
+	// the answer is independent.
+	CheckInstance(template, instance *entity.Plugin) []entity.Problem
+}
+
+// CheckInstance checks a plugin made of a template.
+func CheckInstance(refs Refs, template, instance *entity.Plugin) []entity.Problem {
+	if c, ok := refs.(InstanceChecker); ok {
+		return c.CheckInstance(template, instance)
+	}
+	return refs.Check(instance)
+}
+
 // GrantFrom is the referring side of a reference across namespaces.
 type GrantFrom struct{ Group, Kind, Namespace string }
 

@@ -245,10 +245,13 @@ func (b *backend) record(port *corev1.ServicePort, headless bool) {
 	}
 	r := fragment.Backend{
 		Namespace: b.key.Namespace, Service: b.key.Service, Headless: headless,
-		Port: port.Port, PortName: port.Name, Protocol: string(b.service.Protocol), Addresses: b.targets,
+		Port: port.Port, PortName: port.Name, Protocol: string(b.service.Protocol),
 	}
 	if !headless {
 		r.ClusterIP = b.svc.Spec.ClusterIP
+	}
+	if b.refs.Settings().Mesh { // elsewhere pods come and go, and nobody asks
+		r.Addresses = b.targets
 	}
 	if port.AppProtocol != nil {
 		r.AppProtocol = *port.AppProtocol

@@ -242,7 +242,7 @@ func (a *attacher) plugin(ref reference) {
 		}
 		a.taken[slot] = ref.name
 		p := instance(ref.facts.Template, ref.owner.String(), at)
-		if problems := a.from.Refs.Check(p); len(problems) > 0 {
+		if problems := fragment.CheckInstance(a.from.Refs, ref.facts.Template, p); len(problems) > 0 {
 			a.misplaced(ref, at, problems[0].Field+": "+problems[0].Message,
 				"remove the reference, here or on the consumer or group that refers to the same plugin")
 			continue
