@@ -95,6 +95,16 @@ func (t target) String() string { return net.JoinHostPort(t.host, strconv.Itoa(i
 // name. The Store carries health and latencies over from earlier balancers of
 // the same upstream name. Close it when its configuration is gone.
 func New(store *Store, u *entity.Upstream, targets []*entity.Target, resolve Resolve) (*Balancer, error) {
+	b, err := Follow(store, u, targets, resolve)
+	if err == nil && b.active != nil {
+		b.watch(b.active)
+	}
+	return b, err
+}
+
+// Follow is New for an upstream that has another balancer on the same Store: it
+// asks no target by itself, and believes what that one finds out.
+func Follow(store *Store, u *entity.Upstream, targets []*entity.Target, resolve Resolve) (*Balancer, error) {
 	b := &Balancer{
 		name:      u.Name,
 		algorithm: u.Algorithm,
@@ -124,9 +134,6 @@ func New(store *Store, u *entity.Upstream, targets []*entity.Target, resolve Res
 		b.targets = append(b.targets, parsed)
 	}
 	b.start()
-	if b.active != nil {
-		b.watch(b.active)
-	}
 	return b, nil
 }
 
@@ -331,7 +338,7 @@ func (b *Balancer) Peers() []*Peer { return append([]*Peer(nil), b.set.Load().pe
 // Close ends the active checks and gives the peers' state back to the Store.
 // Picked peers stay usable.
 func (b *Balancer) Close() {
-	if b.active != nil {
+	if b.active != nil && b.active.stop != nil {
 		b.active.stop()
 		b.active.ended.Wait()
 	}

@@ -6,11 +6,16 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 
+	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // What the stream half of the gateway shares with this one.
+
+// PeerStates returns what is known about targets. The engine asks those of all
+// upstreams how they are, whoever sends to them.
+func (e *Engine) PeerStates() *balancer.Store { return e.peerStates }
 
 // StreamTLS returns TLS as this engine's listeners have it, with the same
 // certificates and policy, that offers no application protocol. The caller may

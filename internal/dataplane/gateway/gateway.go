@@ -89,7 +89,7 @@ func New(o Options) (*Gateway, error) {
 		Schemas:   o.Schemas,
 		Dialer:    dialer,
 		Resolve:   resolve,
-		ServerTLS: e.StreamTLS(), Handshakes: e.Handshakes(),
+		ServerTLS: e.StreamTLS(), Handshakes: e.Handshakes(), PeerStates: e.PeerStates(),
 		ClientTLS: e.ClientTLS,
 		Logger:    o.Logger,
 	})

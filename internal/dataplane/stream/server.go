@@ -3,6 +3,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -34,6 +35,9 @@ type Options struct {
 	Dialer   Dialer
 	// Resolve asks for the addresses of a name.
 	Resolve balancer.Resolve
+	// PeerStates is what is known about targets, whose active health checks are
+	// the caller's; nil for what sessions find out alone.
+	PeerStates *balancer.Store
 	// ServerTLS is how TLS is terminated, with the gateway's certificates. It
 	// offers no application protocol.
 	ServerTLS *tls.Config
@@ -99,7 +103,7 @@ func New(options Options) *Server {
 	s := &Server{
 		options:    options,
 		settings:   &options.Settings,
-		peerStates: &balancer.Store{},
+		peerStates: cmp.Or(options.PeerStates, &balancer.Store{}),
 		log:        options.Logger,
 	}
 	s.context, s.cut = context.WithCancel(context.Background())

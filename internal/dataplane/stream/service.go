@@ -140,7 +140,7 @@ func (s *snapshot) upstreams(set *entity.Set) (rejected []pipeline.Rejection) {
 			continue
 		}
 		u := complete.(*entity.Upstream)
-		b, err := balancer.New(s.server.peerStates, u, targets[u.ID], s.server.options.Resolve)
+		b, err := balancer.Follow(s.server.peerStates, u, targets[u.ID], s.server.options.Resolve)
 		if err != nil {
 			rejected = append(rejected, rejection(sparse, sparse.Name, "algorithm", err.Error()))
 			continue
