@@ -36,7 +36,7 @@ const (
 
 // setupWebhook registers the admission webhook, which every replica serves.
 func setupWebhook(mgr ctrl.Manager, o options, objects cache.Cache) error {
-	if o.webhookAddress == "0" {
+	if o.webhookAddress == "" || o.webhookAddress == "0" {
 		return nil
 	}
 	log := slog.New(logr.ToSlogHandler(mgr.GetLogger().WithName("webhook")))
@@ -65,10 +65,7 @@ func setupWebhook(mgr ctrl.Manager, o options, objects cache.Cache) error {
 			return err
 		}
 	}
-	if err := mgr.AddReadyzCheck("webhook", server.StartedChecker()); err != nil {
-		return err
-	}
-	if err := mgr.AddReadyzCheck("webhook-caches", webhook.Ready(config)); err != nil {
+	if err := mgr.AddReadyzCheck("webhook", webhook.Ready(config, server.StartedChecker())); err != nil {
 		return err
 	}
 	return webhook.Setup(context.Background(), mgr, config, changed)

@@ -74,8 +74,9 @@ func (r *Registrar) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resul
 	return ctrl.Result{}, nil
 }
 
-// Ready reports whether reviews can be answered: a check for readiness.
-func Ready(c Config) func(*http.Request) error {
+// Ready reports whether reviews can be answered: a check for readiness. started
+// is the server's own.
+func Ready(c Config, started func(*http.Request) error) func(*http.Request) error {
 	return func(req *http.Request) error {
 		if c.Bundle != nil && len(c.Bundle()) == 0 {
 			return errors.New("the webhook has no certificate yet")
@@ -83,6 +84,6 @@ func Ready(c Config) func(*http.Request) error {
 		if _, err := newLookup(req.Context(), c).Classes(); err != nil {
 			return fmt.Errorf("the webhook's caches: %w", err)
 		}
-		return nil
+		return started(req)
 	}
 }

@@ -29,7 +29,11 @@ func (j *judge) consumer(c *kongv1.KongConsumer) {
 		return
 	}
 	v := j.view(settings, consumerOwner(c))
+	ref := kongcrd.ConsumerRef(c)
 	for _, p := range kongcrd.TranslateConsumer(c, v).Problems {
+		if p.Object != ref {
+			continue // a conflict is reported to the Secret as well
+		}
 		switch p.Reason {
 		case fragment.ReasonConsumerInvalid:
 			p.Message = without(p.Message)
