@@ -14,6 +14,8 @@ import (
 // Decode reads a declarative configuration (kong.yml): YAML or JSON, format
 // 3.0, or 1.1 and 2.1, whose route paths are migrated as Kong does. Entities
 // may be nested in those that they belong to; references may be ids or names.
+// What decK says once for many entities (_info, _plugin_configs) is given to
+// each.
 //
 // Decode is strict: unknown fields, values that do not fit, references that
 // lead nowhere and duplicates are problems, each with its line. All problems
@@ -65,6 +67,8 @@ type item struct {
 	fields map[string]any // as the schemas see them
 	refs   []refNode
 	groups []refNode // a consumer's groups, or a group's consumers
+	// configSource names the shared config of a plugin.
+	configSource *node
 
 	id     ID
 	entity Entity // nil when the item is not usable
@@ -87,6 +91,7 @@ type decoder struct {
 	schemas   SchemaSet
 	oldFormat bool // 1.1 or 2.1
 	hashed    bool // _transform is false: secrets are hashed already
+	shared    shared
 	items     []*item
 	byName    map[string]*item // collection and name
 	byID      map[itemKey]*item
@@ -142,7 +147,13 @@ func (d *decoder) header(root *node) {
 	}
 	for _, p := range root.pairs {
 		switch p.key {
-		case "_format_version", "_comment", "_ignore", "_info":
+		case "_format_version", "_comment", "_ignore":
+		case "_info":
+			d.info(p.value)
+		case "_plugin_configs":
+			d.pluginConfigs(p.value)
+		case "_workspace":
+			d.workspace(p.value)
 		case "_transform":
 			on, ok := p.value.value.(bool)
 			if !ok {
@@ -191,6 +202,8 @@ func (d *decoder) item(it *item) {
 		kind, isRef := l.ref(p.key)
 		switch {
 		case p.key == "_comment" || p.key == "_ignore":
+		case it.kind == KindPlugin && p.key == configSource:
+			it.configSource = p.value
 		case isChild:
 			d.collect(p.key, p.value, it.path+"."+p.key, it, field)
 		case isRef:
@@ -205,6 +218,7 @@ func (d *decoder) item(it *item) {
 			it.fields[p.key] = p.value.plain()
 		}
 	}
+	d.share(it)
 	if it.kind == KindRoute && d.oldFormat {
 		migratePaths(it.fields["paths"])
 	}

@@ -134,6 +134,16 @@ func TestDecodeDocument(t *testing.T) {
 		{"flow YAML", `{_format_version: "3.0", services: [{host: a}]}`, nil},
 		{"byte order mark", "\xef\xbb\xbf" + v3, nil},
 		{"tolerated", v3 + "_comment: x\n_info: {select_tags: [a]}\n_ignore: [a]\n_transform: true\nservices:\n- host: a\n  _comment: x\n  _ignore: [1]\n", nil},
+		{"unknown info", v3 + "_info: {select_tag: [a]}\n", []string{"line 2: _info.select_tag: unknown field"}},
+		{"info of other shapes", v3 + "_info: {select_tags: a, defaults: [1]}\n_plugin_configs: 1\n",
+			[]string{"line 2: _info.select_tags: expected an array", "line 2: _info.defaults: expected a record", "line 3: _plugin_configs: expected a record"}},
+		{"defaults of what has none", v3 + "_info:\n  defaults:\n    plugin: {enabled: false}\n    route: 1\n",
+			[]string{"line 4: _info.defaults.plugin: unknown field: there are defaults for service, route, upstream and target", "line 5: _info.defaults.route: expected a record"}},
+		{"a default that does not fit", v3 + "_info:\n  defaults:\n    service: {retry: 1}\nservices:\n- host: a\n", []string{"line 6: services[0]: retry: unknown field"}},
+		{"workspaces", v3 + "_workspace: default\n", nil},
+		{"another workspace", v3 + "_workspace: dev\n", []string{"line 2: _workspace: this gateway has one workspace, default"}},
+		{"a shared config that is not there", v3 + "plugins:\n- name: auth\n  _config: a\n",
+			[]string{"line 4: plugins[0] 'auth': _config: invalid reference '_config: a' (no such entry in '_plugin_configs')"}},
 		{"old formats", "_format_version: \"1.1\"\n", nil},
 		{"null lists", v3 + "services: ~\nroutes: null\n", nil},
 		{"empty", " \n", []string{"line 1: the document is empty"}},
@@ -178,7 +188,7 @@ func TestDecodeDocument(t *testing.T) {
 func TestDecodeAliasesAreBounded(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	b.WriteString("_format_version: \"3.0\"\n_info:\n  a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
+	b.WriteString("_format_version: \"3.0\"\n_comment:\n  a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
 	for i := 1; i < 12; i++ {
 		fmt.Fprintf(&b, "  a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 10), ", "))
 	}
