@@ -199,7 +199,7 @@ data: {ca.crt: $TEXT, id: 2b3c1c4e-0000-4000-8000-000000000002}
 	}},
 	{
 		name: "service-upstream", service: map[string]string{"ingress.kubernetes.io/service-upstream": "true"},
-		want: []string{`targets {"target":"web.$NS.svc.cluster.local:80"}`, `!targets {"target":"192.0.2.1:8080"}`},
+		want: []string{`targets {"target":"web.$NS.svc:80"}`, `!targets {"target":"192.0.2.1:8080"}`},
 	},
 }
 

@@ -156,7 +156,13 @@ stringData: {limits: '{"minute": 6, "policy": "local"}', origins: '["https://a.t
 		want: []string{`plugins {"name":"cors","enabled":false}`},
 	},
 	{
-		name: "Ingress: TLS, default backend, several hosts and path types", objects: `
+		name: "a plugin of a consumer and a route is for both together", ingress: on("plugins", "limit"),
+		objects: strings.Replace(consumer("erin", ""), "$CLASS}", "$CLASS, konghq.com/plugins: limit}", 1) + "---" +
+			plugin("limit", "plugin: rate-limiting\nconfig: {minute: 5, policy: local}"),
+		want: []string{`!plugins {"route":null}`, `!plugins {"consumer":null}`, `plugins {"name":"rate-limiting"}`},
+	},
+	{
+		name: "Ingress: TLS, several hosts and path types", objects: `
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: {name: large, namespace: $NS}
@@ -247,7 +253,7 @@ username: anyone-$NS
 	says("without parameters", `targets {"target":"192.0.2.1:8080"}`, `routes {"paths":["/a\\d"]}`, `!consumers {}`)
 	kubectl(t, strings.ReplaceAll(classParameters, "$NS", class), "apply", "-f", "-")
 	t.Cleanup(func() { kubectl(t, "", "delete", "ingressclass", class) })
-	says("with parameters", `targets {"target":"web.$NS.svc.cluster.local:80"}`, `routes {"paths":["~/a\\d"]}`, `consumers {"username":"anyone-$NS"}`)
+	says("with parameters", `targets {"target":"web.$NS.svc:80"}`, `routes {"paths":["~/a\\d"]}`, `consumers {"username":"anyone-$NS"}`)
 	kubectl(t, "", "-n", tb.namespace(0), "delete", "ingressclassparameters", "parameters")
 	says("parameters deleted", `targets {"target":"192.0.2.1:8080"}`, `routes {"paths":["/a\\d"]}`, `consumers {"username":"anyone-$NS"}`)
 }

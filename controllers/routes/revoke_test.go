@@ -68,6 +68,43 @@ spec:
 	says("nothing is left", `!routes {}`, `!services {}`, `!upstreams {}`, `!targets {}`)
 }
 
+// TestLastGoodGoesOn holds that an object whose newest version is invalid goes on
+// as it was and says so, and that everything else changes meanwhile.
+func TestLastGoodGoesOn(t *testing.T) {
+	tb := startTable(t, "last-good", []row{{
+		name: "objects", ingress: on("plugins", "limit"),
+		objects: plugin("limit", "plugin: rate-limiting\nconfig: {minute: 5, policy: local}") + "---" + vault("$NS", "$NS", "{prefix: good}") + "---" +
+			ingressTo("edited", "/good", "ImplementationSpecific", toWeb, ""),
+	}})
+	ns := tb.namespace(0)
+	good := []string{`plugins {"config":{"minute":5}}`, `vaults {"config":{"prefix":"good"}}`, `routes {"paths":["/good"]}`}
+	eventually(t, "all", func() error { return tb.published(ns, 0, good) })
+	kubectl(t, "", "-n", ns, "patch", "kongplugin", "limit", "--type=merge", "-p", `{"config":{"minute":"many"}}`)
+	kubectl(t, "", "patch", "kongvault", ns, "--type=merge", "-p", `{"spec":{"config":{"prefix":7}}}`)
+	kubectl(t, "", "-n", ns, "patch", "ingress", "edited", "--type=json", "-p", `[{"op":"replace","path":"/spec/rules/0/http/paths/0/path","value":"/~/a("}]`)
+	eventually(t, "told", func() error {
+		tb.acknowledge()
+		for _, status := range []string{
+			"KongPlugin limit: Programmed=False/Invalid: The last valid version goes on serving: config.minute: ",
+			"KongVault " + ns + ": Programmed=False/Invalid: The last valid version goes on serving: spec.config.prefix: ",
+			"Ingress edited: 192.0.2.7",
+		} {
+			if err := tb.hasStatus(ns, status); err != nil {
+				return err
+			}
+		}
+		list, err := tb.warnings(ns)
+		if err == nil && len(list) != 3 {
+			err = fmt.Errorf("events are %q", list)
+		}
+		return err
+	})
+	kubectl(t, "", "-n", ns, "annotate", "service", "web", "konghq.com/retries=9")
+	eventually(t, "the rest goes on", func() error { return tb.published(ns, 0, append(good, `services {"retries":9}`)) })
+	kubectl(t, "", "-n", ns, "delete", "kongplugin", "limit")
+	eventually(t, "what is deleted does not", func() error { return tb.published(ns, 0, []string{`!plugins {"name":"rate-limiting"}`, broken}) })
+}
+
 // TestConditionIsWithdrawn holds that an object that nothing refers to any more
 // does not go on saying that it is programmed.
 func TestConditionIsWithdrawn(t *testing.T) {

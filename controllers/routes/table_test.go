@@ -26,16 +26,16 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/kong/kong-istio-gateway/controllers/routes"
+	"github.com/kong/kong-istio-gateway/internal/configsync"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // row is one case of a table. Each has a namespace of its own; in its texts $NS
 // stands for that and $CLASS for the gateway's class; $CRT, $KEY and $TEXT are a pair as
-// Secrets hold it, and its certificate as ConfigMaps do.
+// Secrets hold it, and another certificate as ConfigMaps do.
 type row struct {
 	name string
 	// ingress and service are annotations of the Ingress and the Service that
@@ -83,7 +83,39 @@ type table struct {
 	*system
 	class string
 	rows  []row
-	pair  []string // certificate and key in base64, certificate in quotes
+	pair  []string // certificate and key in base64; another certificate in quotes
+	at    configsync.Position
+	items []item // what was published at that position
+}
+
+// item is a published entity: as text, in which the uids of objects are left
+// out, and as a mapping.
+type item struct {
+	kind, id, text string
+	fields         map[string]any
+}
+
+// newest returns what was published last.
+func (tb *table) newest(t *testing.T) []item {
+	t.Helper()
+	at, list := tb.entities()
+	if at == tb.at {
+		return tb.items
+	}
+	tb.at, tb.items = at, nil
+	for _, e := range list {
+		text, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = uidTag.ReplaceAll(text, []byte("k8s-uid:UID"))
+		one := item{kind: string(e.EntityKind()), id: string(entity.KeyOf(e).ID), text: string(text)}
+		if err := json.Unmarshal(text, &one.fields); err != nil {
+			t.Fatal(err)
+		}
+		tb.items = append(tb.items, one)
+	}
+	return tb.items
 }
 
 func (tb *table) namespace(i int) string { return fmt.Sprintf("%s-%02d", tb.class, i) }
@@ -100,7 +132,7 @@ func startTable(t *testing.T, class string, rows []row) *table {
 	t.Helper()
 	installKongCRDs(t)
 	installReferenceGrants(t)
-	tb := &table{class: class, rows: rows, pair: keyPair(t)}
+	tb := &table{class: class, rows: rows, pair: keyPairs(t)}
 	var documents []string
 	for i, r := range rows {
 		documents = append(documents, tb.objects(t, i, r))
@@ -165,32 +197,21 @@ func (tb *table) check(t *testing.T) {
 
 // own returns the entities of a row as mappings, by kind: those whose tags or
 // names tell the namespace, and those that refer to such.
-func (tb *table) own(ns string) map[string][]map[string]any {
-	_, list := tb.entities()
-	mine := map[string]bool{}
+func (tb *table) own(t *testing.T, ns string) map[string][]map[string]any {
+	t.Helper()
+	all := tb.newest(t)
+	mine := []string{ns}
 	out := map[string][]map[string]any{}
-	taken := make([]bool, len(list))
+	taken := make([]bool, len(all))
 	for range 3 { // references of references
-		for i, e := range list {
-			text, err := json.Marshal(e)
-			if err != nil || taken[i] {
-				continue
-			}
-			text = uidTag.ReplaceAll(text, []byte("k8s-uid:UID"))
-			found := strings.Contains(string(text), ns)
-			for id := range mine {
-				found = found || strings.Contains(string(text), id)
-			}
-			if !found {
-				continue
-			}
-			var m map[string]any
-			if err := json.Unmarshal(text, &m); err != nil {
+		for i, e := range all {
+			found := func(what string) bool { return strings.Contains(e.text, what) }
+			if taken[i] || !slices.ContainsFunc(mine, found) {
 				continue
 			}
 			taken[i] = true
-			mine[string(entity.KeyOf(e).ID)] = true
-			out[string(e.EntityKind())] = append(out[string(e.EntityKind())], m)
+			mine = append(mine, e.id)
+			out[e.kind] = append(out[e.kind], e.fields)
 		}
 	}
 	return out
@@ -200,7 +221,7 @@ func (tb *table) own(ns string) map[string][]map[string]any {
 var uidTag = regexp.MustCompile(`k8s-uid:[0-9a-f-]+`)
 
 func (tb *table) published(ns string, i int, wants []string) error {
-	own := tb.own(ns)
+	own := tb.own(tb.t, ns)
 	for _, w := range wants {
 		w, not := strings.CutPrefix(tb.fill(i, w), "!")
 		kind, fields, _ := strings.Cut(w, " ")
@@ -298,23 +319,46 @@ func conditionsText(list []any) string {
 	return strings.Join(out, "; ")
 }
 
-// warnings are our Warnings of a namespace, or with a name in the default one
-// those about cluster-scoped objects.
+// warnings are our Warnings about a row's objects.
 func (tb *table) warnings(ns string) ([]string, error) {
-	var out []string
-	for _, namespace := range []string{ns, "default"} {
-		var list eventsv1.EventList
-		if err := kube.List(context.Background(), &list, client.InNamespace(namespace)); err != nil {
-			return nil, err
+	all, err := tb.allWarnings()
+	return all[ns], err
+}
+
+// allWarnings are those of all rows, by namespace. Those about cluster-scoped
+// objects, which are in the default namespace, count for the namespace that the
+// object's name begins with.
+func (tb *table) allWarnings() (map[string][]string, error) {
+	var list eventsv1.EventList
+	if err := kube.List(context.Background(), &list); err != nil {
+		return nil, err
+	}
+	out := map[string][]string{}
+	for _, e := range list.Items {
+		if e.Type != "Warning" || e.ReportingController != "kong-istio-gateway" {
+			continue
 		}
-		for _, e := range list.Items {
-			if e.Type == "Warning" && e.ReportingController == "kong-istio-gateway" && (namespace == ns || strings.HasPrefix(e.Regarding.Name, ns)) {
-				out = append(out, fmt.Sprintf("event %s %s %s %s: %s", e.Regarding.Kind, e.Regarding.Name, e.Reason, e.Action, e.Note))
-			}
+		ns := e.Namespace
+		if e.Regarding.Namespace == "" {
+			ns = tb.rowOf(e.Regarding.Name)
+		}
+		out[ns] = append(out[ns], fmt.Sprintf("event %s %s %s %s: %s", e.Regarding.Kind, e.Regarding.Name, e.Reason, e.Action, e.Note))
+	}
+	for _, list := range out {
+		slices.Sort(list)
+	}
+	return out, nil
+}
+
+// rowOf returns the row's namespace that the name of a cluster-scoped object
+// begins with.
+func (tb *table) rowOf(name string) string {
+	for i := range tb.rows {
+		if strings.HasPrefix(name, tb.namespace(i)) {
+			return tb.namespace(i)
 		}
 	}
-	slices.Sort(out)
-	return out, nil
+	return ""
 }
 
 // quiet waits until all events are there that are to come: a problem that came
@@ -343,9 +387,16 @@ spec:
 	})
 }
 
-// keyPair returns a certificate and its key in PEM and base64, as Secrets hold
-// them, and the certificate in quotes.
-func keyPair(t *testing.T) []string {
+// keyPairs returns a certificate and its key in PEM and base64, as Secrets hold
+// them, and another certificate in quotes.
+func keyPairs(t *testing.T) []string {
+	t.Helper()
+	certificate, key := keyPair(t)
+	other, _ := keyPair(t)
+	return []string{base64.StdEncoding.EncodeToString(certificate), base64.StdEncoding.EncodeToString(key), strconv.Quote(string(other))}
+}
+
+func keyPair(t *testing.T) (certificate, key []byte) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -364,7 +415,5 @@ func keyPair(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	key := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
-	return []string{base64.StdEncoding.EncodeToString(certificate), base64.StdEncoding.EncodeToString(key), strconv.Quote(string(certificate))}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 }
