@@ -30,21 +30,22 @@ func FuzzTranslate(f *testing.F) {
 			f.Add(document, false)
 		}
 	}
+	all := schemas.All()
 	f.Fuzz(func(t *testing.T, manifest []byte, meshed bool) {
 		objects, _, err := Decode(bytes.NewReader(manifest))
 		if err != nil {
 			return
 		}
 		settings := fragment.Settings{Class: "kong", DefaultClass: true, Mesh: meshed}
-		first := Translate(objects, settings, schemas.All())
-		if problems := entity.CheckSet(first.Set, schemas.All()); len(problems) > 0 {
+		first := Translate(objects, settings, all)
+		if problems := entity.CheckSet(first.Set, all); len(problems) > 0 {
 			t.Errorf("not a valid configuration: %v", problems)
 		}
 		a, err := entity.Encode(first.Set)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := entity.Encode(Translate(objects, settings, schemas.All()).Set)
+		b, err := entity.Encode(Translate(objects, settings, all).Set)
 		if err != nil {
 			t.Fatal(err)
 		}

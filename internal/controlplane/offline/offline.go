@@ -14,6 +14,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
 	kongv1alpha1 "github.com/kong/kubernetes-configuration/api/configuration/v1alpha1"
@@ -35,11 +36,11 @@ import (
 // Decode reads a stream of YAML or JSON documents, Lists among them. The kinds
 // of objects that translation does not read are returned in skipped.
 func Decode(r io.Reader) (objects []client.Object, skipped []string, err error) {
-	scheme := runtime.NewScheme()
-	if err := store.AddToScheme(scheme); err != nil {
+	kinds, err := deserializer()
+	if err != nil {
 		return nil, nil, err
 	}
-	d := decoder{Decoder: serializer.NewCodecFactory(scheme).UniversalDeserializer()}
+	d := decoder{Decoder: kinds}
 	documents := utilyaml.NewYAMLReader(bufio.NewReader(r))
 	for n := 1; ; n++ {
 		document, err := documents.Read()
@@ -54,6 +55,15 @@ func Decode(r io.Reader) (objects []client.Object, skipped []string, err error) 
 		}
 	}
 }
+
+// deserializer knows the kinds that the store keeps.
+var deserializer = sync.OnceValues(func() (runtime.Decoder, error) {
+	scheme := runtime.NewScheme()
+	if err := store.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	return serializer.NewCodecFactory(scheme).UniversalDeserializer(), nil
+})
 
 // decoder collects what one call of Decode reads.
 type decoder struct {

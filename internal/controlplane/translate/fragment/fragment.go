@@ -113,7 +113,6 @@ const (
 	ReasonBackendPort         = "BackendPortNotFound"
 	ReasonBackendUnsupported  = "BackendUnsupported"
 	ReasonCertificateInvalid  = "CertificateInvalid"
-	ReasonClassMissing        = "ClassMissing"
 	ReasonConflict            = "Conflict"
 	ReasonConsumerInvalid     = "ConsumerInvalid"
 	ReasonConfigMapInvalid    = "ConfigMapInvalid"

@@ -126,12 +126,6 @@ func (b *backend) resolve() {
 			"create the Service or correct its name")
 		return
 	}
-	if b.distrusted {
-		b.fail(fragment.ReasonCertificateInvalid,
-			fmt.Sprintf("the certificate of Service %s/%s cannot be verified as its annotations ask for; %s", b.key.Namespace, b.key.Service, b.consequence()),
-			"look at the Service's problems, and mend its annotations, Secrets and ConfigMaps")
-		return
-	}
 	settings := b.refs.Settings()
 	// A Service that balances itself is called by its name.
 	byName := !settings.Mesh && (settings.ServiceUpstream || b.svc.Annotations[fragment.AnnotationServiceUpstream] == "true")
@@ -147,6 +141,9 @@ func (b *backend) resolve() {
 		return
 	}
 	b.servicePort(int(port.Port))
+	if b.distrust() {
+		return
+	}
 	headless := b.svc.Spec.ClusterIP == corev1.ClusterIPNone
 	switch {
 	case settings.Mesh && !headless:
@@ -160,6 +157,16 @@ func (b *backend) resolve() {
 		b.rewriteHost(settings)
 	}
 	b.record(port, headless)
+}
+
+// distrust reports whether the backend must not be called.
+func (b *backend) distrust() bool {
+	if b.distrusted {
+		b.fail(fragment.ReasonCertificateInvalid,
+			fmt.Sprintf("the certificate of Service %s/%s cannot be verified as its annotations ask for; %s", b.key.Namespace, b.key.Service, b.consequence()),
+			"look at the Service's problems, and mend its annotations, Secrets and ConfigMaps")
+	}
+	return b.distrusted
 }
 
 // clusterIP makes the Service's address the only target: the sidecar, which
@@ -223,12 +230,15 @@ func (b *backend) externalName(byName bool) {
 			return
 		}
 	}
+	b.servicePort(port)
+	if b.distrust() {
+		return
+	}
 	host := b.svc.Spec.ExternalName
 	if byName {
 		host = b.shortName()
 	}
 	b.targets = []string{net.JoinHostPort(host, strconv.Itoa(port))}
-	b.servicePort(port)
 	if b.key.Stream == streamUDP {
 		return
 	}

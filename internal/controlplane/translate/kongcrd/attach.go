@@ -46,6 +46,8 @@ type reference struct {
 	owner fragment.Owner
 	facts fragment.PluginFacts
 	why   string // why there is no usable version, "" if there is one
+	// denied is true when no ReferenceGrant permits the reference.
+	denied bool
 }
 
 // Attach adds the plugins that from's annotation names to the result, one
@@ -107,11 +109,14 @@ func (from Referrer) references(result *fragment.Result) []reference {
 	for _, name := range fragment.Unique(fragment.List(from.Annotations[fragment.AnnotationPlugins])) {
 		ref := from.resolve(name)
 		if ref.why != "" {
-			reason := fragment.ReasonPluginUnusable
-			if !ref.facts.Exists {
+			reason, fix := fragment.ReasonPluginUnusable, "correct the plugin, or remove the reference"
+			switch {
+			case ref.denied:
+				reason, fix = fragment.ReasonRefNotPermitted, "create a ReferenceGrant there, or remove the reference"
+			case !ref.facts.Exists:
 				reason = fragment.ReasonPluginNotFound
 			}
-			result.Report(from.Object, field, reason, ref.why+"; "+from.consequence(), "correct the plugin, or remove the reference")
+			result.Report(from.Object, field, reason, ref.why+"; "+from.consequence(), fix)
 		}
 		list = append(list, ref)
 	}
@@ -142,7 +147,7 @@ func (from Referrer) resolve(name string) reference {
 			fragment.GrantFrom{Group: from.Object.Group, Kind: from.Object.Kind, Namespace: from.Object.Namespace},
 			fragment.GrantTo{Group: kongv1.GroupVersion.Group, Kind: kindPlugin, Namespace: namespace, Name: plugin})
 		if !granted {
-			ref.facts.Exists = true
+			ref.denied = true
 			ref.why = fmt.Sprintf("no ReferenceGrant in namespace %s permits the reference to KongPlugin %s", namespace, plugin)
 			return ref
 		}
