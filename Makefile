@@ -68,7 +68,9 @@ $(BIN)/cluster:
 .PHONY: test
 test: test-packages test-tools ## Everything that checks a change: unit, goldens, recorded cases, API-server tests
 	KUBEBUILDER_ASSETS=$$($(BIN)/cluster build --only kube-apiserver,etcd,kubectl --print-assets) \
-	  go test $(TESTFLAGS) ./...
+	  go test $(TESTFLAGS) $$(go list ./... | grep -v /test/conformance/)
+	@# Verbose, because go test hides what a package that passes prints: here, how many recorded cases of Kong pass.
+	go test $(TESTFLAGS) -v ./test/conformance/... | sed '/^=== /d; /^ *--- PASS/d'
 	go test -tags poison $(TESTFLAGS) ./internal/dataplane/... ./internal/plugins/... ./internal/pluginkit/...
 	@# The race detector and the poison tag allocate, and have memory of their own: what bounds that runs without them.
 	go test -run 'Allocations|Memory|LargeBodies' -timeout 5m ./internal/dataplane/engine

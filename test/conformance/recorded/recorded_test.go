@@ -4,13 +4,16 @@ package recorded
 
 import (
 	"cmp"
+	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // failing are the cases that are known to fail today, and why. A case that
@@ -49,18 +52,25 @@ var apart = map[string]map[string]string{
 	},
 }
 
-func saysElse(v Variant, name string) bool {
-	for prefix := range apart[v.Name] {
+func saysElse(v Variant, name string) (why string) {
+	for prefix, why := range apart[v.Name] {
 		if strings.HasPrefix(name, prefix) {
-			return true
+			return why
 		}
 	}
-	return false
+	return ""
 }
 
 func TestRecorded(t *testing.T) {
-	for _, v := range Variants() {
+	plane, err := StartControlPlane(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range Variants(plane) {
 		t.Run(v.Name, func(t *testing.T) { runAll(t, v) })
+	}
+	if err := plane.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -85,44 +95,113 @@ func cases(t *testing.T) map[string]string {
 	return out
 }
 
+// outcome is what became of a case.
+type outcome int
+
+const (
+	passed outcome = iota
+	failed
+	knownToFail
+	onPurpose // differs
+	outcomes
+)
+
+// count counts outcomes.
+type count [outcomes]atomic.Int32
+
+func (c *count) String() string {
+	return fmt.Sprintf("%3d passed, %d failed, %d known to fail, %d differ on purpose", c[passed].Load(), c[failed].Load(), c[knownToFail].Load(), c[onPurpose].Load())
+}
+
+// folder is the part of a case's name that it is counted under.
+func folder(name string) string {
+	top, below, _ := strings.Cut(name, "/")
+	if next, _, _ := strings.Cut(below, "/"); top == "plugins" {
+		return top + "/" + next
+	}
+	return top
+}
+
 func runAll(t *testing.T, v Variant) {
-	var passed, failed, quirks, known, none atomic.Int32
-	free := make(chan struct{}, atOnce)
+	began := time.Now()
+	all, folders := &count{}, map[string]*count{}
+	left := map[string]int{} // cases that the variant cannot say, by why
+	free := make(chan struct{}, max(1, atOnce/max(1, v.Together)))
 	t.Run("cases", func(t *testing.T) {
 		for name, path := range cases(t) {
 			c, err := Read(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if saysElse(v, name) || v.Applies(c) != "" {
-				none.Add(1)
+			if why := cmp.Or(saysElse(v, name), v.Applies(c)); why != "" {
+				left[why]++
 				continue
+			}
+			own := folders[folder(name)]
+			if own == nil {
+				own = &count{}
+				folders[folder(name)] = own
 			}
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				free <- struct{}{}
 				defer func() { <-free }()
-				problems, err := Run(t.Context(), c, v)
-				if err != nil {
-					problems = append(problems, err.Error())
-				}
-				reason := cmp.Or(failing[name], deliberate[name])
-				switch {
-				case len(problems) == 0 && reason != "":
-					t.Errorf("passes: take it off the list of cases that do not (%s)", reason)
-				case len(problems) == 0:
-					passed.Add(1)
-				case c.Quirk != "" || deliberate[name] != "":
-					quirks.Add(1)
-				case reason != "":
-					known.Add(1)
-				default:
-					failed.Add(1)
-					t.Errorf("differs from the recording:\n\t%s", strings.Join(problems, "\n\t"))
-				}
+				o := judge(t, name, c, v)
+				all[o].Add(1)
+				own[o].Add(1)
 			})
 		}
 	})
-	t.Logf("%s: %d passed, %d failed (%d of them known), %d differ on purpose, %d cannot be said so",
-		v.Name, passed.Load(), failed.Load()+known.Load(), known.Load(), quirks.Load(), none.Load())
+	summarise(v, all, folders, left, time.Since(began))
+}
+
+// judge runs a case and fails the test if its outcome is not the one that is
+// known.
+func judge(t *testing.T, name string, c *Case, v Variant) outcome {
+	problems, err := Run(t.Context(), c, v)
+	if err != nil {
+		problems = append(problems, err.Error())
+	}
+	reason := cmp.Or(failing[name], deliberate[name])
+	switch {
+	case len(problems) == 0 && reason != "":
+		t.Errorf("passes: take it off the list of cases that do not (%s)", reason)
+		return failed
+	case len(problems) == 0:
+		return passed
+	case c.Quirk != "" || deliberate[name] != "":
+		return onPurpose
+	case reason != "":
+		return knownToFail
+	}
+	t.Errorf("differs from the recording:\n\t%s", strings.Join(problems, "\n\t"))
+	return failed
+}
+
+// summary is what the run comes to, printed at its end.
+var summary []string
+
+func summarise(v Variant, all *count, folders map[string]*count, left map[string]int, took time.Duration) {
+	cannot := 0
+	for _, n := range left {
+		cannot += n
+	}
+	summary = append(summary, fmt.Sprintf("%s, in %.0f s", v.Name, took.Seconds()), fmt.Sprintf("  %-30s %s, %d cannot be said so", "all", all, cannot))
+	if v.asRecorded() && !v.Reload && v.Together == 0 {
+		for _, name := range slices.Sorted(maps.Keys(folders)) {
+			summary = append(summary, fmt.Sprintf("  %-30s %s", name, folders[name]))
+		}
+	}
+	for _, why := range slices.Sorted(maps.Keys(left)) {
+		summary = append(summary, fmt.Sprintf("  %3d cannot: %s", left[why], why))
+	}
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if len(summary) > 0 {
+		fmt.Println("recorded cases of Kong 3.9.3")
+		fmt.Println(strings.Join(summary, "\n"))
+	}
+	os.Exit(code)
 }

@@ -3,16 +3,14 @@
 package recorded
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"reflect"
 	"regexp"
-	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
@@ -38,8 +36,9 @@ type run struct {
 	names    names
 	backends map[string]*backend
 	sinks    map[string]*sink
-	engine   *engine.Engine
-	client   client
+	gateway  *gateway.Gateway
+	follower *follower        // where the configuration comes from the stream
+	clients  []*client        // one, or as many as ask at the same time
 	refused  []entity.Problem // what speaks against a configuration that is to be refused
 }
 
@@ -104,16 +103,25 @@ func (r *run) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.engine = g.Engine
+	r.gateway = g
 	// Ports first: a configuration may name them.
 	loopback := netip.MustParseAddrPort("127.0.0.1:0")
-	if err := r.engine.Listen(ctx, []engine.ListenSpec{{Address: loopback}, {Address: loopback, TLS: true, HTTP2: true}}); err != nil {
+	if err := g.Engine.Listen(ctx, []engine.ListenSpec{{Address: loopback}, {Address: loopback, TLS: true, HTTP2: true}}); err != nil {
 		return err
 	}
-	addresses := r.engine.Addresses()
-	r.client = client{plain: addresses[0].String(), secure: addresses[1].String(), kept: map[string]*clientConn{}, variant: r.variant}
+	addresses := g.Engine.Addresses()
+	for range max(1, r.variant.Together) {
+		r.clients = append(r.clients, &client{
+			plain: addresses[0].String(), secure: addresses[1].String(), kept: map[string]*clientConn{}, variant: r.variant,
+		})
+	}
 	for i, name := range []string{"proxy.port", "tls.port"} {
 		r.names[name] = int(netip.MustParseAddrPort(addresses[i].String()).Port())
+	}
+	if r.variant.Stream != nil {
+		if r.follower, err = r.variant.Stream.follow(g); err != nil {
+			return err
+		}
 	}
 	if r.variant.Reload {
 		if err := r.serveAnother(); err != nil {
@@ -128,7 +136,15 @@ func (r *run) startGateway(ctx context.Context) error {
 	if len(problems) > 0 {
 		return fmt.Errorf("configuration refused: %v", problems)
 	}
-	if rejected := r.engine.Apply(set); len(rejected) > 0 {
+	return r.apply(set)
+}
+
+// apply gives the gateway a configuration.
+func (r *run) apply(set *entity.Set) error {
+	if r.follower != nil {
+		return r.follower.publish(set)
+	}
+	if rejected := r.gateway.Apply(set); len(rejected) > 0 {
 		return fmt.Errorf("configuration rejected: %v", rejected)
 	}
 	return nil
@@ -152,11 +168,11 @@ func (r *run) serveAnother() error {
 		if len(problems) > 0 {
 			return fmt.Errorf("the configuration before: %v", problems)
 		}
-		if rejected := r.engine.Apply(set); len(rejected) > 0 {
-			return fmt.Errorf("the configuration before: %v", rejected)
+		if err := r.apply(set); err != nil {
+			return fmt.Errorf("the configuration before: %w", err)
 		}
 	}
-	got, _, err := r.client.exchange(&Send{}, r.names)
+	got, _, err := r.clients[0].exchange(&Send{}, r.names)
 	if err != nil {
 		return err
 	}
@@ -168,11 +184,11 @@ func (r *run) serveAnother() error {
 
 // stop drains the gateway: nothing of a case that is over may hold it up.
 func (r *run) stop() error {
-	r.client.close()
+	r.hangUp()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	err := r.engine.Drain(ctx)
-	r.engine = nil
+	err := r.gateway.Drain(ctx)
+	r.gateway = nil
 	if err != nil {
 		return fmt.Errorf("the gateway did not drain: %w", err)
 	}
@@ -186,11 +202,22 @@ func (r *run) close() {
 	for _, s := range r.sinks {
 		s.close()
 	}
-	if r.engine != nil {
-		r.client.close()
+	if r.gateway != nil {
+		r.hangUp()
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		_ = r.engine.Drain(ctx)
+		_ = r.gateway.Drain(ctx)
+	}
+}
+
+// hangUp ends what feeds and asks the gateway.
+func (r *run) hangUp() {
+	if r.follower != nil {
+		r.follower.close()
+		r.follower = nil
+	}
+	for _, c := range r.clients {
+		c.close()
 	}
 }
 
@@ -215,18 +242,43 @@ func (r *run) step(s *Step, where string) ([]string, error) {
 	for name, b := range r.backends {
 		before[name] = len(b.calls())
 	}
-	var got result
-	var fields []Field
+	var problems []string
 	for range or(send.Repeat, 1) {
-		var err error
-		if got, fields, err = r.client.exchange(send, r.names); err != nil {
-			got = result{"status": 0.0, "headers": map[string]any{}, "body": err.Error()}
-		}
+		answers := r.ask(send)
 		r.settle()
+		problems = problems[:0]
+		for _, a := range answers {
+			problems = append(problems, r.capture(s, a.fields, where)...)
+			problems = append(problems, compare(want, a.got, where, r.c.Exact)...)
+		}
 	}
-	problems := r.capture(s, fields, where)
-	problems = append(problems, compare(want, got, where, r.c.Exact)...)
+	if r.variant.Together > 1 {
+		return append(problems, r.upstreamTogether(want, before, where)...), nil
+	}
 	return append(problems, r.upstream(want, before, where)...), nil
+}
+
+type answer struct {
+	got    result
+	fields []Field
+}
+
+// ask has all clients send a request at the same time.
+func (r *run) ask(send *Send) []answer {
+	answers := make([]answer, len(r.clients))
+	var asking sync.WaitGroup
+	for i, c := range r.clients {
+		own := *send
+		asking.Go(func() {
+			got, fields, err := c.exchange(&own, r.names)
+			if err != nil {
+				got = result{"status": 0.0, "headers": map[string]any{}, "body": err.Error()}
+			}
+			answers[i] = answer{got, fields}
+		})
+	}
+	asking.Wait()
+	return answers
 }
 
 // settle waits until the gateway is done with the connections that the client
@@ -235,7 +287,11 @@ func (r *run) step(s *Step, where string) ([]string, error) {
 func (r *run) settle() {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(arrival); r.engine.Connections() > len(r.client.kept) && time.Now().Before(end); {
+	kept := 0
+	for _, c := range r.clients {
+		kept += len(c.kept)
+	}
+	for end := time.Now().Add(arrival); r.gateway.Engine.Connections() > kept && time.Now().Before(end); {
 		<-tick.C
 	}
 }
@@ -256,138 +312,6 @@ func (r *run) capture(s *Step, fields []Field, where string) (problems []string)
 		}
 		if !found {
 			problems = append(problems, fmt.Sprintf("%s: nothing to capture for %s", where, name))
-		}
-	}
-	return problems
-}
-
-// upstream compares the calls that the backends received.
-func (r *run) upstream(want map[string]any, before map[string]int, where string) (problems []string) {
-	expected, listed := want["upstream"].([]any)
-	counts, counted := want["upstream_counts"].(map[string]any)
-	spread, spreads := want["upstream_spread"].([]any)
-	due := len(expected)
-	for _, n := range counts {
-		due += int(n.(float64))
-	}
-	for _, n := range spread {
-		due += int(n.(float64))
-	}
-	calls := r.calls(before, due)
-	tally := map[string]any{}
-	for name := range r.backends {
-		tally[name] = 0.0
-	}
-	for _, c := range calls {
-		tally[c.backend] = tally[c.backend].(float64) + 1
-	}
-	if counted && !reflect.DeepEqual(counts, tally) {
-		problems = append(problems, fmt.Sprintf("%s upstream_counts: want %v got %v", where, counts, tally))
-	}
-	if spreads {
-		var sorted []any
-		for _, n := range tally {
-			sorted = append(sorted, n)
-		}
-		slices.SortFunc(sorted, func(a, b any) int { return cmp.Compare(a.(float64), b.(float64)) })
-		if !reflect.DeepEqual(spread, sorted) {
-			problems = append(problems, fmt.Sprintf("%s upstream_spread: want %v got %v", where, spread, sorted))
-		}
-	}
-	if listed && len(expected) != len(calls) {
-		problems = append(problems, fmt.Sprintf("%s: %d upstream calls, want %d", where, len(calls), len(expected)))
-	}
-	for i := range min(len(expected), len(calls)) {
-		w, ok := expected[i].(map[string]any)
-		if !ok {
-			continue
-		}
-		if b, named := w["backend"]; named && b != calls[i].backend {
-			problems = append(problems, fmt.Sprintf("%s upstream[%d]: went to %s, want %v", where, i, calls[i].backend, b))
-		}
-		problems = append(problems, compare(w, r.seen(&calls[i]), fmt.Sprintf("%s upstream[%d]", where, i), r.c.Exact)...)
-	}
-	return problems
-}
-
-// calls returns the calls since before, in the order of their arrival, once
-// the due number has come or the time for it is over.
-func (r *run) calls(before map[string]int, due int) (out []call) {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(arrival); ; <-tick.C {
-		out = out[:0]
-		for name, b := range r.backends {
-			out = append(out, b.calls()[before[name]:]...)
-		}
-		if len(out) >= due || time.Now().After(end) {
-			slices.SortFunc(out, func(a, b call) int { return a.at.Compare(b.at) })
-			return out
-		}
-	}
-}
-
-// seen is a call in the form that expectations have.
-func (r *run) seen(c *call) result {
-	out := result{
-		"method": c.message.line(0), "target": r.names.normal(c.message.line(1)),
-		"headers": r.names.headers(c.message.fields), "body": r.names.normal(latin(c.message.body)),
-	}
-	for k, v := range c.facts {
-		out[k] = v
-	}
-	return out
-}
-
-// sinkStep compares what a log plugin sent.
-func (r *run) sinkStep(s *Step, where string) (problems []string, err error) {
-	var want []map[string]any
-	if err := json.Unmarshal(s.Expect, &want); err != nil {
-		return nil, err
-	}
-	wait := sinkWait
-	if s.Wait != nil {
-		wait = time.Duration(*s.Wait) * time.Millisecond
-	}
-	from := r.sinks[s.Sink]
-	if len(want) == 0 {
-		<-time.After(time.Duration(or(s.Quiet, 300)) * time.Millisecond)
-	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(wait); len(from.calls()) < len(want) && time.Now().Before(end); {
-		<-tick.C
-	}
-	got := from.calls()
-	if len(got) < len(want) || len(want) == 0 && len(got) > 0 {
-		problems = append(problems, fmt.Sprintf("%s: %s got %d of %d", where, s.Sink, len(got), len(want)))
-	}
-	return append(problems, r.pair(want, got, fmt.Sprintf("%s sink", where))...), nil
-}
-
-// pair finds a message of its own for each expectation. Their order is not
-// compared: each record is written after its answer was sent, and the next
-// request, on another connection, may overtake that.
-func (r *run) pair(want []map[string]any, got []call, where string) (problems []string) {
-	used := make([]bool, len(got))
-	for i := range want {
-		var nearest []string
-		found := false
-		for j := range got {
-			if used[j] {
-				continue
-			}
-			differences := compare(want[i], r.seen(&got[j]), fmt.Sprintf("%s[%d]", where, i), false)
-			if len(differences) == 0 {
-				used[j], found = true, true
-				break
-			}
-			if nearest == nil || len(differences) < len(nearest) {
-				nearest = differences
-			}
-		}
-		if !found {
-			problems = append(problems, nearest...)
 		}
 	}
 	return problems

@@ -16,15 +16,24 @@ type Variant struct {
 	TLS, HTTP2 bool
 	// Reload gives the configuration to a gateway that already serves another.
 	Reload bool
+	// Stream gives it through the configuration stream of a control plane.
+	Stream *ControlPlane
+	// Together is how many clients go through the steps side by side, 0 for one.
+	Together int
 }
 
+// together is how many clients ask at the same time in the parallel variant.
+const together = 8
+
 // Variants returns all of them; the first is the recording's own.
-func Variants() []Variant {
+func Variants(plane *ControlPlane) []Variant {
 	return []Variant{
 		{Name: "plain"},
 		{Name: "reloaded", Reload: true},
+		{Name: "stream", Reload: true, Stream: plane},
 		{Name: "tls", TLS: true},
 		{Name: "http2", TLS: true, HTTP2: true},
+		{Name: "parallel", Together: together},
 	}
 }
 
@@ -34,7 +43,12 @@ func (v Variant) asRecorded() bool { return !v.TLS }
 
 // Applies reports whether the variant can say what the case says, and why not.
 func (v Variant) Applies(c *Case) (why string) {
-	if v.asRecorded() {
+	switch {
+	case v.Together > 1:
+		return Stateful(c)
+	case v.Stream != nil && c.Refused:
+		return "a configuration that is refused is not published"
+	case v.asRecorded():
 		return ""
 	}
 	if bytes.Contains(c.Config, []byte(`"protocols"`)) {
