@@ -9,7 +9,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
@@ -159,37 +158,40 @@ func TestDigest(t *testing.T) {
 	}
 }
 
-// FuzzReview sends the body of a review, as anybody who reaches the port may.
-func FuzzReview(f *testing.F) {
-	for _, r := range []ctrladmission.Request{
-		request(admissionv1.Create, kong, "v1", "KongPlugin", badPlugin, ""),
-		request(admissionv1.Update, "networking.k8s.io", "v1", "Ingress", `{"spec":{"ingressClassName":"kong","rules":[{"http":{"paths":[{"path":"/~/a("}]}}]}}`, `{}`),
-		request(admissionv1.Create, "", "v1", "Service", `{"metadata":{"annotations":{"konghq.com/override":"a"}},"spec":{"ports":[{}]}}`, ""),
-		request(admissionv1.Create, kong, "v1beta1", "KongUpstreamPolicy", `{"spec":{"slots":1,"hashOn":{"input":"ip"},"healthchecks":{"active":{},"passive":{}}}}`, ""),
-		request(admissionv1.Create, kong, "v1alpha1", "KongCustomEntity", `{"spec":{"controllerName":"kong","type":"snis","fields":{"name":"a"}}}`, ""),
-		request(admissionv1.Create, kong, "v1beta1", "TCPIngress", `{"metadata":{"annotations":{"kubernetes.io/ingress.class":"kong"}},"spec":{"rules":[{"port":1}]}}`, ""),
+// FuzzHandle judges objects of all kinds, with whatever anybody who reaches the
+// port may send.
+func FuzzHandle(f *testing.F) {
+	kinds := []metav1.GroupVersionKind{
+		{Group: kong, Version: "v1", Kind: "KongPlugin"}, {Group: kong, Version: "v1", Kind: "KongClusterPlugin"},
+		{Group: kong, Version: "v1", Kind: "KongConsumer"}, {Group: kong, Version: "v1", Kind: "KongIngress"},
+		{Group: kong, Version: "v1beta1", Kind: "KongConsumerGroup"}, {Group: kong, Version: "v1beta1", Kind: "KongUpstreamPolicy"},
+		{Group: kong, Version: "v1beta1", Kind: "TCPIngress"}, {Group: kong, Version: "v1beta1", Kind: "UDPIngress"},
+		{Group: kong, Version: "v1alpha1", Kind: "KongVault"}, {Group: kong, Version: "v1alpha1", Kind: "KongCustomEntity"},
+		{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"}, {Version: "v1", Kind: "Service"}, {Version: "v1", Kind: "Secret"},
+	}
+	const class = `"metadata":{"annotations":{"kubernetes.io/ingress.class":"kong"}}`
+	for i, object := range []string{
+		badPlugin, `{` + class + `,"plugin":"cors","configPatches":[{"path":"/a","valueFrom":{"secretKeyRef":{"name":"a","key":"b","namespace":"c"}}}]}`,
+		`{` + class + `,"username":"a","credentials":["b"],"consumerGroups":["c"]}`, `{"upstream":{},"proxy":{},"route":{}}`,
+		`{` + class + `}`, `{"spec":{"slots":1,"hashOn":{"input":"ip"},"healthchecks":{"active":{},"passive":{}}}}`,
+		`{` + class + `,"spec":{"rules":[{"host":"a","port":1}],"tls":[{"hosts":["a"],"secretName":"b"}]}}`, `{` + class + `,"spec":{"rules":[{"port":1}]}}`,
+		`{` + class + `,"spec":{"backend":"env","prefix":"a","config":{"prefix":"b"}}}`, `{"spec":{"controllerName":"kong","type":"snis","fields":{"name":"a"}}}`,
+		`{"metadata":{"annotations":{"konghq.com/protocols":"a"}},"spec":{"ingressClassName":"kong","rules":[{"http":{"paths":[{"path":"/~/a("}]}}]}}`,
+		`{"metadata":{"annotations":{"konghq.com/override":"a","konghq.com/path":"b"}},"spec":{"ports":[{}]}}`,
+		`{"metadata":{"labels":{"konghq.com/credential":"jwt","konghq.com/validate":"plugin"}},"data":{"key":"YQ==","algorithm":"YQ=="}}`,
 	} {
-		text, err := json.Marshal(admissionv1.AdmissionReview{
-			TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}, Request: &r.AdmissionRequest,
-		})
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(text)
+		f.Add(byte(i), object, `{}`)
 	}
 	var logs bytes.Buffer
-	server := &ctrladmission.Webhook{Handler: testHandler(f, empty{}, &logs)}
-	recoverPanic := false
-	server.RecoverPanic = &recoverPanic
-	f.Fuzz(func(t *testing.T, body []byte) {
+	h := testHandler(f, empty{}, &logs)
+	f.Fuzz(func(t *testing.T, kind byte, object, old string) {
 		logs.Reset()
-		req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, Path, bytes.NewReader(body))
-		req.Header.Set("Content-Type", "application/json")
-		answer := httptest.NewRecorder()
-		server.ServeHTTP(answer, req)
-		review := admissionv1.AdmissionReview{}
-		if err := json.Unmarshal(answer.Body.Bytes(), &review); err != nil || review.Response == nil {
-			t.Errorf("answer %d %s", answer.Code, answer.Body)
+		k := kinds[int(kind)%len(kinds)]
+		for _, operation := range []admissionv1.Operation{admissionv1.Create, admissionv1.Update} {
+			got := h.Handle(t.Context(), request(operation, k.Group, k.Version, k.Kind, object, old))
+			if !got.Allowed && (got.Result == nil || got.Result.Message == "") {
+				t.Errorf("refused without a reason: %+v", got)
+			}
 		}
 	})
 }
