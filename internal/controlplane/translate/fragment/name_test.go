@@ -47,3 +47,11 @@ func TestOwns(t *testing.T) {
 		}
 	}
 }
+
+// TestSamePort holds that one number is two ports of a Service, TCP and UDP.
+func TestSamePort(t *testing.T) {
+	tcp, udp := Backend{Service: "dns", Port: 53, Protocol: "tcp"}, Backend{Service: "dns", Port: 53, Protocol: "udp"}
+	if tcp.SamePort(udp) || !tcp.SamePort(Backend{Service: "dns", Port: 53}) || !udp.SamePort(udp) {
+		t.Error("ports of TCP and UDP are taken for each other")
+	}
+}
