@@ -32,13 +32,13 @@ var serviceFields = map[string]serviceField{
 // alone or together with what else they set. It reports false when something
 // else is wrong.
 func (b *backend) repair() bool {
-	for range len(serviceFields) {
+	for tries := 0; ; tries++ {
 		problems := b.refs.Check(b.service)
 		if len(problems) == 0 {
 			break
 		}
 		field, known := serviceFields[problems[0].Field]
-		if !known {
+		if !known || tries == len(serviceFields) {
 			return b.unrepaired(problems[0])
 		}
 		if b.unverifiable(problems[0].Field) {
@@ -48,9 +48,6 @@ func (b *backend) repair() bool {
 		b.result.Report(b.ref, fragment.AnnotationField(field.annotation), fragment.ReasonAnnotationIgnored,
 			fmt.Sprintf("%s: %s; the annotation is ignored", problems[0].Field, problems[0].Message),
 			"correct the annotation, or "+fragment.AnnotationProtocol)
-	}
-	if problems := b.refs.Check(b.service); len(problems) > 0 {
-		return b.unrepaired(problems[0])
 	}
 	problems := b.refs.Check(b.upstream)
 	if len(problems) > 0 && problems[0].Field == "host_header" {
