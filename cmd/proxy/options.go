@@ -15,6 +15,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/configsync"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/listener"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/resolver"
 	streams "github.com/kong/kong-istio-gateway/internal/dataplane/stream"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/vault"
 	"github.com/kong/kong-istio-gateway/internal/entity"
@@ -32,6 +33,7 @@ type options struct {
 	streamListen      []listener.Spec
 	settings          engine.Settings
 	streamSettings    streams.Settings
+	dns               resolver.Settings
 	compatibility     entity.Line
 	vault             vault.Settings
 	accessLog         bool
@@ -127,6 +129,9 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 	if o.streamSettings, err = streams.ReadSettings(lookup); err != nil {
 		return nil, err
 	}
+	if o.dns, err = resolver.ReadSettings(lookup); err != nil {
+		return nil, err
+	}
 	if o.vault, err = vault.ReadSettings(lookup, o.controlPlane != ""); err != nil {
 		return nil, err
 	}
@@ -170,7 +175,7 @@ var serviceLink = regexp.MustCompile(`_SERVICE_(HOST|PORT)|_PORT$|_PORT_[0-9]+_`
 func unreadVariables(environ []string) (unread []string) {
 	for _, line := range environ {
 		name, _, _ := strings.Cut(line, "=")
-		if strings.HasPrefix(name, "KONG_") && !engine.ReadsSetting(name) && !streams.ReadsSetting(name) && !vault.ReadsSetting(name) && !slices.Contains(ownVariables, name) && !serviceLink.MatchString(name) {
+		if strings.HasPrefix(name, "KONG_") && !engine.ReadsSetting(name) && !streams.ReadsSetting(name) && !resolver.ReadsSetting(name) && !vault.ReadsSetting(name) && !slices.Contains(ownVariables, name) && !serviceLink.MatchString(name) {
 			unread = append(unread, name)
 		}
 	}

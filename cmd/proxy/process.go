@@ -61,6 +61,7 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 	g, err := gateway.New(gateway.Options{
 		Settings:  o.settings,
 		Streams:   o.streamSettings,
+		DNS:       o.dns,
 		Plugins:   registry.All(),
 		Schemas:   schemas.All().Under(o.compatibility),
 		Logger:    logger,

@@ -40,11 +40,13 @@ const (
 var ErrNoPeer = errors.New("failure to get a peer from the ring-balancer")
 
 // Address is one address that a target's name stands for. A zero port means the
-// target's own; a zero weight the target's own.
+// target's own; a zero weight the target's own. Name is what an SRV record leads
+// to.
 type Address struct {
 	Addr   netip.Addr
 	Port   uint16
 	Weight int
+	Name   string
 }
 
 // Resolve returns the addresses of a name and when they should be asked for
@@ -69,6 +71,7 @@ type Balancer struct {
 	threshold float64 // percent; negative switches it off
 	passive   checks
 	checked   bool    // some health check is on
+	srvNames  bool    // use_srv_name
 	active    *active // nil without active checks
 	store     *Store
 	resolve   Resolve
@@ -109,6 +112,7 @@ func Follow(store *Store, u *entity.Upstream, targets []*entity.Target, resolve 
 		name:      u.Name,
 		algorithm: u.Algorithm,
 		slots:     or(u.Slots, defaultSlots),
+		srvNames:  or(u.UseSRVName, false),
 		passive:   passiveChecks(u),
 		store:     store,
 		resolve:   resolve,
@@ -204,7 +208,10 @@ func (b *Balancer) peer(t target, a Address) *Peer {
 		p.Weight = a.Weight
 	}
 	p.Addr = netip.AddrPortFrom(a.Addr, port)
-	p.key = stateKey{upstream: b.name, host: t.host, addr: p.Addr}
+	if b.srvNames && a.Name != "" {
+		p.Host = a.Name
+	}
+	p.key = stateKey{upstream: b.name, host: p.Host, addr: p.Addr}
 	if b.algorithm == StickySessions {
 		p.session = sessionOf(p)
 	}

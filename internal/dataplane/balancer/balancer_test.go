@@ -477,6 +477,27 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestUseSRVName: Host is what the SRV record leads to, if the upstream wants
+// so (Kong docs, use_srv_name).
+func TestUseSRVName(t *testing.T) {
+	now := func() time.Time { return time.Unix(1000, 0) }
+	for use, want := range map[bool]string{false: "srv.test", true: "node-1.test"} {
+		dns := &names{addrs: map[string][]Address{}, ttl: time.Second, now: now}
+		dns.set("srv.test", Address{Addr: netip.MustParseAddr("10.0.0.1"), Port: 81, Weight: 1, Name: "node-1.test"})
+		b, err := New(&Store{Now: now}, &entity.Upstream{Name: "u", UseSRVName: &use}, targets("srv.test:80"), dns.resolve)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if p := b.Peers()[0]; p.Host != want || p.Target != "srv.test:80" {
+			t.Errorf("use_srv_name %v: %+v", use, p)
+		}
+		b.Close()
+	}
+}
+
 func TestSingle(t *testing.T) {
 	now := func() time.Time { return time.Unix(1000, 0) }
 	dns := &names{addrs: map[string][]Address{}, now: now}

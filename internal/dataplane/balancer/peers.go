@@ -15,7 +15,7 @@ import (
 // Peer is one address of one target. Its identity is the pointer.
 type Peer struct {
 	Target string         // host:port as configured, the port filled in
-	Host   string         // the target's host: what Host and SNI are made of
+	Host   string         // what Host and SNI are made of: the target's host, or that of its SRV record with use_srv_name
 	Addr   netip.AddrPort // where to connect
 	Weight int
 

@@ -12,6 +12,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/dataplane/dial"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/resolver"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/stream"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/vault"
 	"github.com/kong/kong-istio-gateway/internal/entity"
@@ -24,6 +25,8 @@ type Options struct {
 	// Streams are the settings of stream routes, but for those that Settings has
 	// as well.
 	Streams stream.Settings
+	// DNS says how names are resolved.
+	DNS resolver.Settings
 	// Plugins are those that can be configured, Schemas how their entities look.
 	Plugins []plugin.Registration
 	Schemas entity.SchemaSet
@@ -59,7 +62,7 @@ type Gateway struct {
 // New returns a data plane that does not listen yet. It reads the system's
 // resolver configuration.
 func New(o Options) (*Gateway, error) {
-	resolve, dialer, err := newNetwork()
+	resolve, dialer, err := newNetwork(o.DNS)
 	if err != nil {
 		return nil, err
 	}

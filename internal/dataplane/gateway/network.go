@@ -15,8 +15,8 @@ import (
 const dialTimeout = 60 * time.Second
 
 // newNetwork returns the process's resolver and its only way out.
-func newNetwork() (balancer.Resolve, *dial.Dialer, error) {
-	config, err := resolver.SystemConfig("/etc/resolv.conf", "/etc/hosts")
+func newNetwork(dns resolver.Settings) (balancer.Resolve, *dial.Dialer, error) {
+	config, err := dns.Config("/etc/resolv.conf", "/etc/hosts")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -25,7 +25,7 @@ func newNetwork() (balancer.Resolve, *dial.Dialer, error) {
 		records, expires, err := names.Lookup(ctx, host)
 		addresses := make([]balancer.Address, 0, len(records))
 		for _, r := range records {
-			addresses = append(addresses, balancer.Address{Addr: r.Addr, Port: r.Port, Weight: r.Weight})
+			addresses = append(addresses, balancer.Address{Addr: r.Addr, Port: r.Port, Weight: r.Weight, Name: r.Name})
 		}
 		return addresses, expires, err
 	}

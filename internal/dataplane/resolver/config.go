@@ -27,8 +27,8 @@ type Config struct {
 	Timeout  time.Duration
 
 	// Order is the record types to ask for until one has an answer (Kong's
-	// dns_order): "SRV", "A", "AAAA". By default "A", "AAAA", and "SRV" alone
-	// for names that begin with an underscore (RFC 2782).
+	// dns_order): "SRV", "A", "AAAA", and "LAST" for what had one the last time. By
+	// default "LAST", "SRV", "A", "AAAA".
 	Order []string
 
 	Hosts map[string][]netip.Addr // the hosts file: lower-case name to addresses
@@ -41,6 +41,9 @@ type Config struct {
 	MaxEntries int              // names in the cache (dns_cache_size), default 10000
 	Now        func() time.Time // the clock, default time.Now
 }
+
+// defaultOrder is Kong's, and AAAA for names that have nothing else.
+var defaultOrder = []string{"LAST", "SRV", "A", "AAAA"}
 
 func (c *Config) setDefaults() {
 	def := func(d *time.Duration, v time.Duration) {
@@ -57,6 +60,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.MaxEntries == 0 {
 		c.MaxEntries = 10000
+	}
+	if len(c.Order) == 0 {
+		c.Order = defaultOrder
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,20 +22,36 @@ type answer struct {
 	records []Record
 	err     error
 	ttl     time.Duration
+	kind    uint16 // the type of record that the name has
 }
 
-// query asks for the candidates of host in turn until one has addresses.
-func (r *Resolver) query(ctx context.Context, host string, depth int) answer {
+// serverError is what a server answered in place of records.
+type serverError struct{ server, rcode string }
+
+// Error implements error.
+func (e *serverError) Error() string {
+	return fmt.Sprintf("DNS server %s answered %s", e.server, e.rcode)
+}
+
+// query asks for a type of record after the other, and of each for the
+// candidates of host in turn, until one has addresses. last is the type that
+// had them before, 0 for none. Where no server can be reached it ends: another
+// type might have another answer than the first one would have had.
+func (r *Resolver) query(ctx context.Context, host string, last uint16, depth int) answer {
 	notFound := answer{err: &Error{Name: host, Err: ErrNotFound}, ttl: r.config.NotFoundTTL}
 	var failure error
-	for _, name := range r.config.candidates(host) {
-		for _, t := range r.types(name, depth) {
+	for _, t := range r.types(last, depth) {
+		for _, name := range r.config.candidates(host) {
 			a := r.ask(ctx, name, t, depth)
+			var refused *serverError
 			switch {
 			case a.err == nil:
+				a.kind = t
 				return r.bounded(a)
-			case !errors.Is(a.err, ErrNotFound):
+			case errors.As(a.err, &refused):
 				failure = a.err
+			case !errors.Is(a.err, ErrNotFound):
+				return answer{err: &Error{Name: host, Err: a.err}, ttl: r.config.ErrorTTL}
 			case a.ttl > 0:
 				notFound.ttl = min(notFound.ttl, a.ttl)
 			}
@@ -54,18 +71,16 @@ func (r *Resolver) bounded(a answer) answer {
 	return a
 }
 
-// types are the record types to ask for.
-func (r *Resolver) types(name string, depth int) []uint16 {
-	if len(r.config.Order) == 0 {
-		if strings.HasPrefix(name, "_") {
-			return []uint16{dns.TypeSRV}
-		}
-		return []uint16{dns.TypeA, dns.TypeAAAA}
-	}
+// types are the record types to ask for, each once.
+func (r *Resolver) types(last uint16, depth int) []uint16 {
 	var out []uint16
 	for _, s := range r.config.Order {
-		switch t := dns.StringToType[strings.ToUpper(s)]; {
-		case t == dns.TypeSRV && depth >= maxSRVDepth:
+		t := dns.StringToType[strings.ToUpper(s)]
+		if strings.EqualFold(s, "LAST") {
+			t = last
+		}
+		switch {
+		case t == dns.TypeSRV && depth >= maxSRVDepth, slices.Contains(out, t):
 		case t == dns.TypeSRV, t == dns.TypeA, t == dns.TypeAAAA:
 			out = append(out, t)
 		}
@@ -91,7 +106,7 @@ func (r *Resolver) ask(ctx context.Context, name string, t uint16, depth int) an
 			case dns.RcodeNameError:
 				return answer{err: ErrNotFound, ttl: negativeTTL(m)}
 			default:
-				err = fmt.Errorf("DNS server %s answered %s", server, dns.RcodeToString[m.Rcode])
+				err = &serverError{server, dns.RcodeToString[m.Rcode]}
 			}
 		}
 	}
@@ -138,7 +153,9 @@ func (r *Resolver) read(ctx context.Context, m *dns.Msg, name string, t uint16, 
 		}
 	}
 	out.ttl = time.Duration(ttl) * time.Second
-	if t == dns.TypeSRV {
+	// Kubernetes has a record for each host that leads to itself.
+	itself := func(s *dns.SRV) bool { return strings.EqualFold(s.Target, owner) }
+	if t == dns.TypeSRV && slices.ContainsFunc(srv, func(s *dns.SRV) bool { return !itself(s) }) {
 		r.followSRV(ctx, srv, depth, &out)
 	}
 	if len(out.records) == 0 && out.err == nil {
@@ -179,14 +196,14 @@ func (r *Resolver) followSRV(ctx context.Context, srv []*dns.SRV, depth int, out
 		if s.Priority != best || s.Target == "." {
 			continue
 		}
-		a := r.query(ctx, s.Target, depth+1)
+		a := r.query(ctx, s.Target, 0, depth+1)
 		if a.err != nil {
 			failure = a.err
 			continue
 		}
 		out.ttl = min(out.ttl, a.ttl)
 		for _, rec := range a.records {
-			out.records = append(out.records, Record{Addr: rec.Addr, Port: s.Port, Weight: max(1, int(s.Weight))})
+			out.records = append(out.records, Record{Addr: rec.Addr, Port: s.Port, Weight: max(1, int(s.Weight)), Name: canonical(s.Target)})
 		}
 	}
 	if len(out.records) == 0 && failure != nil {

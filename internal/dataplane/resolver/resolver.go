@@ -17,6 +17,7 @@ type Record struct {
 	Addr   netip.Addr
 	Port   uint16 // of an SRV record, else 0
 	Weight int    // of an SRV record, at least 1; else 0
+	Name   string // that an SRV record leads to; else empty
 }
 
 // ErrNotFound means that the name does not exist or has no address.
@@ -63,6 +64,7 @@ type entry struct {
 	expires    time.Time // when to ask again
 	staleUntil time.Time // until when records may be given
 	refreshing bool
+	last       uint16 // the type of record that had the answer
 }
 
 // New returns a resolver.
@@ -101,10 +103,10 @@ func (r *Resolver) cached(ctx context.Context, host string) ([]Record, time.Time
 		r.makeRoom(now)
 		e = &entry{done: make(chan struct{})}
 		r.cache[key] = e
-		go r.fill(key, host, e)
+		go r.fill(key, host, e, 0)
 	case e.known() && now.After(e.expires) && !e.refreshing:
 		e.refreshing = true
-		go r.fill(key, host, e)
+		go r.fill(key, host, e, e.last)
 	}
 	r.mu.Unlock()
 	select {
@@ -144,15 +146,18 @@ func (e *entry) usable(now time.Time) bool {
 
 // fill asks for a name and stores the answer. It runs apart from any caller's
 // context, as its answer is for all.
-func (r *Resolver) fill(key, host string, e *entry) {
+func (r *Resolver) fill(key, host string, e *entry, last uint16) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.deadline())
 	defer cancel()
-	a := r.query(ctx, host, 0)
+	a := r.query(ctx, host, last, 0)
 	now := r.config.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	first := !e.known()
 	e.refreshing = false
+	if a.kind != 0 {
+		e.last = a.kind
+	}
 	e.expires = now.Add(a.ttl)
 	// When the servers fail, the old answer stays for as long as it may.
 	if first || a.err == nil || errors.Is(a.err, ErrNotFound) {

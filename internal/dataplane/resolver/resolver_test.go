@@ -214,11 +214,56 @@ func TestOrder(t *testing.T) {
 	s.set("both.test.", "SRV", "60 IN SRV 1 1 81 a.test.")
 	s.set("both.test.", "A", "60 IN A 10.0.0.1")
 	s.set("a.test.", "A", "60 IN A 10.0.0.2")
-	for order, want := range map[string]string{"SRV A": "10.0.0.2:81*1", "A SRV": "10.0.0.1", "": "10.0.0.1"} {
+	for order, want := range map[string]string{"SRV A": "10.0.0.2:81*1", "A SRV": "10.0.0.1", "": "10.0.0.2:81*1"} {
 		r, _ := newResolver(s, func(c *Config) { c.Order = strings.Fields(order) })
 		if got, _, err := lookup(t, r, "both.test"); got != want {
 			t.Errorf("%s: %s %v", order, got, err)
 		}
+	}
+}
+
+// TestOrderRemembers: what had an answer is asked for first the next time.
+func TestOrderRemembers(t *testing.T) {
+	s := startServer(t)
+	s.set("a.test.", "A", "10 IN A 10.0.0.1")
+	s.set("svc.test.", "SRV", "10 IN SRV 1 1 81 svc.test.", "10 IN SRV 1 1 82 svc.test.")
+	s.set("svc.test.", "A", "10 IN A 10.0.0.2")
+	r, c := newResolver(s, nil)
+	for _, name := range []string{"a.test", "svc.test"} {
+		if _, _, err := lookup(t, r, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Records that lead to the name itself, as Kubernetes has them, say nothing.
+	if got, _, err := lookup(t, r, "svc.test"); got != "10.0.0.2" {
+		t.Errorf("%q, %v", got, err)
+	}
+	s.set("a.test.", "A", "10 IN A 10.0.0.3")
+	c.advance(11 * time.Second)
+	eventually(t, r, "a.test", "10.0.0.3")
+	if n := s.count("a.test.", "SRV"); n != 1 {
+		t.Errorf("SRV was asked for %d times", n)
+	}
+	// Without it, the others have their turn.
+	s.set("a.test.", "A")
+	s.set("a.test.", "AAAA", "10 IN AAAA ::3")
+	c.advance(11 * time.Second)
+	eventually(t, r, "a.test", "::3")
+}
+
+// TestServersThatFail: an answer that is an error leaves the others their turn,
+// a server that cannot be reached ends it.
+func TestServersThatFail(t *testing.T) {
+	s := startServer(t)
+	s.set("a.test.", "A", "10 IN A 10.0.0.1")
+	s.fail("a.test.search.", dns.RcodeServerFailure)
+	r, _ := newResolver(s, func(c *Config) { c.Search, c.Ndots = []string{"search"}, 2 })
+	if got, _, err := lookup(t, r, "a.test"); got != "10.0.0.1" {
+		t.Errorf("%q, %v", got, err)
+	}
+	nobody, _ := newResolver(&server{addr: "127.0.0.1:1"}, func(c *Config) { c.Attempts = 1 })
+	if _, _, err := lookup(t, nobody, "a.test"); err == nil || errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("nobody: %v", err)
 	}
 }
 
@@ -329,7 +374,7 @@ func TestOneQuestionForManyCallers(t *testing.T) {
 	}
 	close(gate)
 	wg.Wait()
-	if n := s.total.Load(); n != 1 {
+	if n := s.count("a.test.", "A"); n != 1 {
 		t.Errorf("asked %d times", n)
 	}
 }
