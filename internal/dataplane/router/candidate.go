@@ -45,6 +45,8 @@ type candidate struct {
 	headers []headerMatcher
 	methods []string
 	snis    []string
+	// wildcardSNIs are those of the server names that have a wildcard.
+	wildcardSNIs []serverName
 
 	path string // as configured, without "~"; empty without path
 	re   *regex // nil for a prefix path
@@ -94,7 +96,7 @@ func (c *candidate) kindsOf() kinds {
 	if len(c.methods) > 0 {
 		k |= kindMethod
 	}
-	if len(c.snis) > 0 {
+	if len(c.snis)+len(c.wildcardSNIs) > 0 {
 		k |= kindSNI
 	}
 	return k
@@ -147,7 +149,7 @@ func (c *candidate) matchesRest(in *Input) bool {
 		return false
 	}
 	// Kong does not look at a route's SNIs for a plain-text request.
-	if c.kinds&kindSNI != 0 && in.TLS && !slices.Contains(c.snis, in.SNI) {
+	if c.kinds&kindSNI != 0 && in.TLS && !slices.Contains(c.snis, in.SNI) && !anyName(c.wildcardSNIs, in.SNI) {
 		return false
 	}
 	for i := range c.headers {

@@ -231,7 +231,11 @@ func newCandidate(route *Route) (*candidate, error) {
 		c.headers = append(c.headers, m)
 	}
 	for _, s := range e.SNIs {
-		c.snis = append(c.snis, lowerASCII(trimDot(s)))
+		if name := newServerName(s); name.kind != nameExact {
+			c.wildcardSNIs = append(c.wildcardSNIs, name)
+		} else {
+			c.snis = append(c.snis, name.text)
+		}
 	}
 	c.kinds = c.kindsOf()
 	if len(c.hosts) > 0 && !slices.ContainsFunc(c.hosts, hostPattern.wildcard) {

@@ -244,3 +244,21 @@ func TestWithKeepsTheOldRouter(t *testing.T) {
 		t.Error("the route of a disabled service matches")
 	}
 }
+
+// TestServerNames: names with a wildcard count as others do.
+func TestServerNames(t *testing.T) {
+	https := []entity.Protocol{"https"}
+	r, problems := New([]Item{
+		{Route: &entity.Route{ID: "exact", Protocols: https, SNIs: []string{"a.b.test."}, Paths: []string{"/"}}},
+		{Route: &entity.Route{ID: "wild", Protocols: https, SNIs: []string{"*.b.test", "c.*"}, Paths: []string{"/"}}},
+		{Route: &entity.Route{ID: "path", Paths: []string{"/"}}},
+	})
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	for sni, want := range map[string]entity.ID{"a.b.test": "exact", "x.y.b.test": "wild", "b.test": "path", "c.test": "wild", "": "path"} {
+		if m, ok := r.Match(&Input{Path: "/", TLS: true, SNI: sni}); !ok || m.Route.Entity.ID != want {
+			t.Errorf("%q: %v", sni, m.Route)
+		}
+	}
+}
