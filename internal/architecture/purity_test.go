@@ -14,7 +14,7 @@ import (
 )
 
 // pure are the packages that hold no client, read no clock and log nothing: input in, objects out.
-const pure = `internal/operator/(render|mesh)(/.*)?|internal/controlplane/translate(/.*)?|` + schemas
+const pure = `internal/operator/(render|mesh)(/.*)?|internal/controlplane/(translate|admission)(/.*)?|` + schemas
 
 func TestPurePackagesHoldNoClient(t *testing.T) {
 	client := within(
