@@ -13,7 +13,11 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/listener"
 )
 
 func main() {
@@ -63,6 +67,9 @@ func run(args []string) error {
 	if unread := unreadVariables(os.Environ()); len(unread) > 0 {
 		logger.Warn("settings without effect: nothing here reads them", "variables", unread)
 	}
+	if options.lacksProxyProtocol() {
+		logger.Warn("real_ip_header is proxy_protocol, and no entry of proxy_listen has the flag proxy_protocol: the client's address is that of its connection")
+	}
 	p, err := newProcess(options, logger)
 	if err != nil {
 		return err
@@ -91,4 +98,11 @@ func untilSignal() (ctx, hurry context.Context, stop func()) {
 		first()
 		second()
 	}
+}
+
+// lacksProxyProtocol reports whether the clients' addresses are to come by the
+// PROXY protocol, which no listener for HTTP speaks.
+func (o *options) lacksProxyProtocol() bool {
+	return o.settings.RealIPHeader == engine.RealIPProxyProtocol && len(o.listen) > 0 &&
+		!slices.ContainsFunc(o.listen, func(s listener.Spec) bool { return s.ProxyProtocol })
 }

@@ -55,6 +55,24 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+func TestLacksProxyProtocol(t *testing.T) {
+	for _, c := range []struct {
+		listen, header string
+		want           bool
+	}{
+		{"127.0.0.1:1, 127.0.0.1:2 ssl", "proxy_protocol", true},
+		{"127.0.0.1:1, 127.0.0.1:2 ssl proxy_protocol", "proxy_protocol", false},
+		{"127.0.0.1:1", "X-Real-IP", false},
+		{"off", "proxy_protocol", false},
+	} {
+		env := map[string]string{"KONG_DECLARATIVE_CONFIG": "f", "KONG_PROXY_LISTEN": c.listen, "KONG_REAL_IP_HEADER": c.header}
+		o, err := parseOptions(nil, func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+		if err != nil || o.lacksProxyProtocol() != c.want {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
 func TestUnreadVariables(t *testing.T) {
 	got := unreadVariables([]string{
 		"KONG_FOO=1", "KONG_TRUSTED_IPS=::/0", "KONG_LOG_LEVEL=debug", "PATH=/bin", "KONG_PG_HOST=db",

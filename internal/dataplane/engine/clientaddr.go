@@ -22,9 +22,9 @@ func (s *Settings) trusted(peer netip.Addr) bool {
 	return false
 }
 
-// realIPProxyProtocol is the value of real_ip_header that takes the client's
+// RealIPProxyProtocol is the value of real_ip_header that takes the client's
 // address from the PROXY protocol.
-const realIPProxyProtocol = "proxy_protocol"
+const RealIPProxyProtocol = "proxy_protocol"
 
 // resolveClient fills in who the client is and what it addressed, from the
 // connection and, when its peer is trusted, from the PROXY protocol or forwarded
@@ -36,7 +36,7 @@ func (s *Settings) resolveClient(c *plugin.Client, proxied netip.AddrPort, heade
 	if !c.Trusted {
 		return
 	}
-	if s.RealIPHeader == realIPProxyProtocol {
+	if s.RealIPHeader == RealIPProxyProtocol {
 		if proxied.IsValid() {
 			c.IP, c.Port = proxied.Addr(), proxied.Port()
 		}

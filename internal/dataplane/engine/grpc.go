@@ -76,43 +76,9 @@ func (ex *exchange) passCancel() {
 // and the message in headers.
 func (ex *exchange) answerGRPC(status int, message string, source plugin.Source) {
 	ex.local.SetID(http1.HeaderContentType, http1.View(errorpage.GRPC.ContentType()))
-	ex.local.SetID(http1.HeaderGrpcStatus, ex.decimal(int64(grpcStatus(status))))
+	ex.local.SetID(http1.HeaderGrpcStatus, ex.decimal(int64(errorpage.GRPCStatus(status))))
 	ex.local.SetID(http1.HeaderGrpcMessage, ex.arena.Copy(appendGRPCMessage(ex.whole[:0], message)))
 	ex.answer(status, nil, source)
-}
-
-// grpcStatus is the gRPC status for an HTTP status of an answer made here, as
-// Kong maps it.
-func grpcStatus(status int) int {
-	switch status {
-	case 401:
-		return 16
-	case 403:
-		return 7
-	case 404:
-		return 5
-	case 409:
-		return 6
-	case 429:
-		return 8
-	case 499:
-		return 1
-	case 501:
-		return 12
-	case 503:
-		return 14
-	case 504:
-		return 4
-	}
-	switch status / 100 {
-	case 2:
-		return 0
-	case 4:
-		return 3
-	case 5:
-		return 13
-	}
-	return 2
 }
 
 // appendGRPCMessage appends a message percent-encoded, as the gRPC protocol asks:

@@ -35,7 +35,7 @@ func (ex *exchange) answerTemplate(status int, message string, t errorpage.Type,
 		ex.answerGRPC(status, message, source)
 		return
 	}
-	ex.whole = t.Append(ex.whole[:0], message, view(ex.id[:]))
+	ex.whole = ex.engine.settings.ErrorTemplates.Append(ex.whole[:0], t, message, view(ex.id[:]))
 	ex.local.SetID(http1.HeaderContentType, http1.View(t.ContentType()))
 	ex.answer(status, ex.whole, source)
 }
@@ -105,6 +105,7 @@ func (ex *exchange) addLocalHeaders(source plugin.Source) {
 	if set.RequestID {
 		h.SetID(http1.HeaderXKongRequestId, ex.id[:])
 	}
+	ex.addDebugHeaders(h)
 	h.SetID(http1.HeaderDate, ex.engine.dates.at(now))
 	ex.ownDate = true
 }

@@ -161,6 +161,7 @@ func (ex *exchange) startAnswer() {
 	if set.ServerToken && !h.HasID(http1.HeaderServer) {
 		h.AddID(http1.HeaderServer, http1.View(ex.engine.options.Product))
 	}
+	ex.addDebugHeaders(h)
 	if !h.HasID(http1.HeaderDate) {
 		h.AddID(http1.HeaderDate, ex.engine.dates.at(x.Times.FirstByte))
 		ex.ownDate = true

@@ -32,6 +32,11 @@ type Settings struct {
 	HeadersUpstream HeaderSet
 	// ErrorDefaultType is used when neither Accept nor Content-Type decides.
 	ErrorDefaultType errorpage.Type
+	// ErrorTemplates are the bodies of errors (error_template_html and the like).
+	ErrorTemplates errorpage.Templates
+	// AllowDebugHeader lets clients ask with Kong-Debug for the names of route and
+	// service.
+	AllowDebugHeader bool
 	// ClientMaxBodySize bounds a request body in bytes, 0 for no limit.
 	ClientMaxBodySize int64
 	// ClientBodyBufferSize is how much of a request body is read before an
@@ -112,6 +117,7 @@ func DefaultSettings() Settings {
 		Headers:                      HeaderSet{ServerToken: true, ViaToken: true, UpstreamLatency: true, ProxyLatency: true, ResponseLatency: true, RequestID: true},
 		HeadersUpstream:              HeaderSet{RequestID: true},
 		ErrorDefaultType:             errorpage.Plain,
+		ErrorTemplates:               errorpage.DefaultTemplates(),
 		ClientBodyBufferSize:         8 << 10,
 		ClientBodyBufferBudget:       64 << 20,
 		LargeClientHeaderBuffers:     HeaderBuffers{Number: 4, Size: 8 << 10},
@@ -153,6 +159,11 @@ var httpSettings = []setting{
 		s.ErrorDefaultType = t
 		return nil
 	}},
+	{"KONG_ERROR_TEMPLATE_HTML", func(s *Settings, v string) error { return readErrorTemplate(v, errorpage.HTML, &s.ErrorTemplates) }},
+	{"KONG_ERROR_TEMPLATE_JSON", func(s *Settings, v string) error { return readErrorTemplate(v, errorpage.JSON, &s.ErrorTemplates) }},
+	{"KONG_ERROR_TEMPLATE_XML", func(s *Settings, v string) error { return readErrorTemplate(v, errorpage.XML, &s.ErrorTemplates) }},
+	{"KONG_ERROR_TEMPLATE_PLAIN", func(s *Settings, v string) error { return readErrorTemplate(v, errorpage.Plain, &s.ErrorTemplates) }},
+	{"KONG_ALLOW_DEBUG_HEADER", func(s *Settings, v string) error { return parseOnOff(v, &s.AllowDebugHeader) }},
 	{"KONG_CLIENT_MAX_BODY_SIZE", func(s *Settings, v string) (err error) { s.ClientMaxBodySize, err = parseSize(v); return err }},
 	{"KONG_NGINX_HTTP_CLIENT_MAX_BODY_SIZE", func(s *Settings, v string) (err error) { s.ClientMaxBodySize, err = parseSize(v); return err }},
 	{"KONG_NGINX_HTTP_CLIENT_BODY_BUFFER_SIZE", func(s *Settings, v string) error {

@@ -5,9 +5,12 @@ package engine
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kong/kong-istio-gateway/internal/dataplane/errorpage"
 )
 
 func splitList(v string) []string {
@@ -17,6 +20,9 @@ func splitList(v string) []string {
 func parsePrefixes(v string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, part := range splitList(v) {
+		if part == "unix:" {
+			continue // no client comes by a socket of that kind
+		}
 		if p, err := netip.ParsePrefix(part); err == nil {
 			out = append(out, p.Masked())
 			continue
@@ -28,6 +34,18 @@ func parsePrefixes(v string) ([]netip.Prefix, error) {
 		out = append(out, netip.PrefixFrom(a, a.BitLen()))
 	}
 	return out, nil
+}
+
+// readErrorTemplate reads the file of an error template.
+func readErrorTemplate(path string, media errorpage.Type, into *errorpage.Templates) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := into.Replace(media, string(text)); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
 
 func parseHeaderSet(v string) (HeaderSet, error) {

@@ -39,39 +39,6 @@ func (t Type) ContentType() string {
 	}
 }
 
-// Append appends the body for message to dst. Unlike Kong, which inserts the
-// message as it is, it is escaped as the media type asks: a plugin's message
-// may hold what a client sent.
-func (t Type) Append(dst []byte, message, requestID string) []byte {
-	switch t {
-	case Plain:
-		dst = append(dst, message...)
-		dst = append(dst, "\nrequest_id: "...)
-		dst = append(dst, requestID...)
-		return append(dst, '\n')
-	case HTML:
-		dst = append(dst, "<!doctype html>\n<html>\n  <head>\n    <meta charset=\"utf-8\">\n    <title>Error</title>\n  </head>\n  <body>\n    <h1>Error</h1>\n    <p>"...)
-		dst = appendMarkup(dst, message)
-		dst = append(dst, ".</p>\n    <p>request_id: "...)
-		dst = append(dst, requestID...)
-		return append(dst, "</p>\n  </body>\n</html>\n"...)
-	case XML:
-		dst = append(dst, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<error>\n  <message>"...)
-		dst = appendMarkup(dst, message)
-		dst = append(dst, "</message>\n  <requestid>"...)
-		dst = append(dst, requestID...)
-		return append(dst, "</requestid>\n</error>\n"...)
-	case GRPC:
-		return dst
-	default:
-		dst = append(dst, "{\n  \"message\":\""...)
-		dst = appendJSON(dst, message)
-		dst = append(dst, "\",\n  \"request_id\":\""...)
-		dst = append(dst, requestID...)
-		return append(dst, "\"\n}"...)
-	}
-}
-
 func appendMarkup(dst []byte, s string) []byte {
 	for i := range len(s) {
 		switch s[i] {

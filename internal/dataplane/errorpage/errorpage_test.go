@@ -2,7 +2,10 @@
 
 package errorpage
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestNegotiate(t *testing.T) {
 	for accept, want := range map[string]Type{
@@ -45,6 +48,7 @@ func TestNegotiateProxy(t *testing.T) {
 }
 
 func TestAppend(t *testing.T) {
+	kong := DefaultTemplates()
 	for typ, want := range map[Type]string{
 		JSON:  "{\n  \"message\":\"No\",\n  \"request_id\":\"ab\"\n}",
 		Plain: "No\nrequest_id: ab\n",
@@ -52,22 +56,69 @@ func TestAppend(t *testing.T) {
 		XML:   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<error>\n  <message>No</message>\n  <requestid>ab</requestid>\n</error>\n",
 		GRPC:  "",
 	} {
-		if got := string(typ.Append(nil, "No", "ab")); got != want {
+		if got := string(kong.Append(nil, typ, "No", "ab")); got != want {
 			t.Errorf("%v: %q, want %q", typ, got, want)
 		}
 	}
 }
 
 func TestAppendEscapes(t *testing.T) {
+	kong := DefaultTemplates()
 	for typ, want := range map[Type]string{
 		JSON:  "{\n  \"message\":\"a \\\"b\\\" \\\\ \\n <c>&\",\n  \"request_id\":\"\"\n}",
 		Plain: "a \"b\" \\ \n <c>&\nrequest_id: \n",
 		XML:   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<error>\n  <message>a \"b\" \\ \n &lt;c&gt;&amp;</message>\n  <requestid></requestid>\n</error>\n",
 	} {
-		if got := string(typ.Append(nil, "a \"b\" \\ \n <c>&", "")); got != want {
+		if got := string(kong.Append(nil, typ, "a \"b\" \\ \n <c>&", "")); got != want {
 			t.Errorf("%v: %q, want %q", typ, got, want)
 		}
 	}
+}
+
+func TestReplace(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                     "",
+		"always the same":      "always the same",
+		"%s":                   "a<b",
+		"<%s|%s>":              "<a<b|id>",
+		"100%% %s%%%s%%":       "100% a<b%id%",
+		"{\"e\": \"%s\"}\n%%s": "{\"e\": \"a<b\"}\n%s",
+	} {
+		own := DefaultTemplates()
+		if err := own.Replace(Plain, text); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		if got := string(own.Append([]byte("> "), Plain, "a<b", "id")); got != "> "+want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+		if got, kong := own.Append(nil, XML, "m", "id"), DefaultTemplates(); string(got) != string(kong.Append(nil, XML, "m", "id")) {
+			t.Errorf("%q: another media type has %q", text, got)
+		}
+	}
+	own := DefaultTemplates()
+	if err := own.Replace(HTML, "<b>%s</b>"); err != nil || string(own.Append(nil, HTML, "a<b", "")) != "<b>a&lt;b</b>" {
+		t.Errorf("a message is not escaped: %v", err)
+	}
+	for _, text := range []string{"%s %s %s", "100%", "%d", "%s %", "% s"} {
+		if err := own.Replace(JSON, text); err == nil {
+			t.Errorf("%q was taken", text)
+		}
+	}
+}
+
+func FuzzReplace(f *testing.F) {
+	f.Add("a %s b %s c %%")
+	f.Fuzz(func(t *testing.T, text string) {
+		own := DefaultTemplates()
+		if own.Replace(Plain, text) != nil {
+			return
+		}
+		want := strings.ReplaceAll(text, "%%", "\x00")
+		want = strings.Replace(strings.Replace(want, "%s", "M", 1), "%s", "R", 1)
+		if got := string(own.Append(nil, Plain, "M", "R")); got != strings.ReplaceAll(want, "\x00", "%") && !strings.Contains(text, "\x00") {
+			t.Errorf("%q: got %q", text, got)
+		}
+	})
 }
 
 func TestMessage(t *testing.T) {
