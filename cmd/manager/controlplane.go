@@ -200,7 +200,21 @@ func (a *routeAdapter) SetGateway(r gateway.Routing) {
 		}
 		spec.Addresses = append(spec.Addresses, entry)
 	}
+	spec.StreamPorts = streamPorts(r.Listeners)
 	a.routes.SetGateway(spec)
+}
+
+// streamPorts are the ports of the listeners for stream routes.
+func streamPorts(listeners []v1alpha1.Listener) (ports routes.StreamPorts) {
+	for _, l := range listeners {
+		switch l.Protocol {
+		case v1alpha1.ProtocolTCP, v1alpha1.ProtocolTLS:
+			ports.TCP = append(ports.TCP, l.Port)
+		case v1alpha1.ProtocolUDP:
+			ports.UDP = append(ports.UDP, l.Port)
+		}
+	}
+	return ports
 }
 
 // RemoveGateway implements gateway.Routes.

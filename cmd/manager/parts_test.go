@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/kong/kong-istio-gateway/api/v1alpha1"
 	"github.com/kong/kong-istio-gateway/internal/configsync"
 	"github.com/kong/kong-istio-gateway/internal/configsync/server"
 	"github.com/kong/kong-istio-gateway/internal/entity"
@@ -168,5 +170,17 @@ func TestTrust(t *testing.T) {
 	tr.set([]byte("pem"))
 	if tr.Bundle() != "pem" || len(tr.Changes()) != 1 {
 		t.Error("the bundle did not arrive")
+	}
+}
+
+// TestStreamPorts holds which listeners serve stream routes, by the ports that
+// clients know.
+func TestStreamPorts(t *testing.T) {
+	ports := streamPorts([]v1alpha1.Listener{
+		{Port: 80, Protocol: v1alpha1.ProtocolHTTP}, {Port: 443, Protocol: v1alpha1.ProtocolHTTPS},
+		{Port: 5432, ContainerPort: 15432, Protocol: v1alpha1.ProtocolTCP}, {Port: 8883, Protocol: v1alpha1.ProtocolTLS}, {Port: 53, Protocol: v1alpha1.ProtocolUDP},
+	})
+	if !slices.Equal(ports.TCP, []int32{5432, 8883}) || !slices.Equal(ports.UDP, []int32{53}) {
+		t.Errorf("ports are %+v", ports)
 	}
 }

@@ -103,7 +103,7 @@ func (r *Reconciler) tellRoutes(gw *v1alpha1.KongIstioGateway, o *observed, p pl
 	}
 	r.Routes.SetGateway(Routing{
 		Key: key, UID: gw.UID, IngressClassName: p.spec.IngressClassName, Mesh: p.resolution.Mode,
-		UpstreamHost: p.spec.Mesh.UpstreamHost, Addresses: addresses(o.service), ScopeFrozen: gw.Spec.Paused && managesScope(o, p),
+		UpstreamHost: p.spec.Mesh.UpstreamHost, Listeners: p.spec.Listeners, Addresses: addresses(o.service), ScopeFrozen: gw.Spec.Paused && managesScope(o, p),
 	})
 	if gw.Spec.Paused && managesScope(o, p) && o.routes.Synced {
 		r.Routes.SetEgress(key, mesh.Covered(o.routes.Backends, ownSidecar(o), r.Settings.ClusterDomain))

@@ -24,6 +24,8 @@ type Routing struct {
 	ScopeFrozen bool
 	// UpstreamHost is the Host header for backends.
 	UpstreamHost v1alpha1.UpstreamHost
+	// Listeners are the gateway's.
+	Listeners []v1alpha1.Listener
 	// Addresses are written to the status of routes.
 	Addresses []v1alpha1.Address
 }

@@ -206,6 +206,17 @@ kind: TCPIngress
 metadata: {name: stream, namespace: $NS, annotations: {kubernetes.io/ingress.class: $CLASS, konghq.com/strip-path: "true"}}
 spec: {rules: [{port: 9000, backend: {serviceName: web, servicePort: 80}}]}
 `, want: []string{`routes {"protocols":["tcp","tls"]}`}},
+	{name: "stream routes at ports without a listener", objects: `
+apiVersion: configuration.konghq.com/v1beta1
+kind: TCPIngress
+metadata: {name: stream, namespace: $NS, annotations: {kubernetes.io/ingress.class: $CLASS}}
+spec: {rules: [{port: 9000, backend: {serviceName: web, servicePort: 80}}, {port: 5300, backend: {serviceName: web, servicePort: 80}}]}
+---
+apiVersion: configuration.konghq.com/v1beta1
+kind: UDPIngress
+metadata: {name: stream, namespace: $NS, annotations: {kubernetes.io/ingress.class: $CLASS}}
+spec: {rules: [{port: 9443, backend: {serviceName: web, servicePort: 53}}]}
+`},
 	{name: "a UDPIngress to a port of TCP", objects: `
 apiVersion: configuration.konghq.com/v1beta1
 kind: UDPIngress

@@ -45,7 +45,9 @@ type GatewaySpec struct {
 	ServiceHost bool
 	// ClusterDomain is "cluster.local" when empty.
 	ClusterDomain string
-	// Addresses are written to the status of the gateway's Ingresses.
+	// StreamPorts are those of the gateway's listeners for stream routes.
+	StreamPorts StreamPorts
+	// Addresses are written to the status of the gateway's routes.
 	Addresses []networkingv1.IngressLoadBalancerIngress
 	// RunWithoutBrokenPlugins serves routes without plugins that have no usable
 	// version, as Kong's ingress controller does.
@@ -65,7 +67,7 @@ func (s GatewaySpec) equal(other GatewaySpec) bool {
 	addresses := slices.EqualFunc(s.Addresses, other.Addresses, func(a, b networkingv1.IngressLoadBalancerIngress) bool {
 		return a.IP == b.IP && a.Hostname == b.Hostname
 	})
-	return addresses && s.UID == other.UID && s.MeshMode == other.MeshMode && s.ScopeFrozen == other.ScopeFrozen && s.settings() == other.settings()
+	return addresses && s.StreamPorts.equal(other.StreamPorts) && s.UID == other.UID && s.MeshMode == other.MeshMode && s.ScopeFrozen == other.ScopeFrozen && s.settings() == other.settings()
 }
 
 // Facts is what the control plane says about one gateway.
@@ -183,8 +185,12 @@ type gatewayState struct {
 	fleet    Fleet
 	// uncovered are the problems of the egress scope that were told last.
 	uncovered []fragment.Problem
-	// current are the problems that events are made of.
-	current []fragment.Problem
+	// current are the problems that events are made of, outdated when they may be
+	// others by now.
+	current  []fragment.Problem
+	outdated bool
+	// streams are the units with stream routes.
+	streams map[fragment.Owner]struct{}
 }
 
 // New returns a control plane for a scheme that holds the kinds of Scheme.
@@ -219,7 +225,7 @@ func (c *ControlPlane) SetGateway(spec GatewaySpec) {
 	if g == nil {
 		g = &gatewayState{
 			fragments: make(map[fragment.Owner]fragment.Fragment), states: make(map[fragment.Owner]*objectState),
-			policies: make(map[store.Key]map[fragment.Owner]struct{}),
+			policies: make(map[store.Key]map[fragment.Owner]struct{}), streams: make(map[fragment.Owner]struct{}),
 		}
 		c.gateways[spec.Key] = g
 	} else if g.spec.equal(spec) {

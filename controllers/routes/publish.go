@@ -50,7 +50,7 @@ func (c *ControlPlane) open(ctx context.Context, key types.NamespacedName) error
 		c.log.Error("Setting up the gateway's stream failed", "gateway", key, "error", err)
 		return err
 	}
-	g.unsent, g.rescope = true, true
+	g.unsent, g.rescope, g.outdated = true, true, true
 	c.store.SetGateway(key, g.spec.settings())
 	if len(restored) > 0 {
 		c.store.Restore(key, restored)
@@ -94,10 +94,14 @@ func (c *ControlPlane) publish() []types.NamespacedName {
 			g.rescope = true
 		}
 		if d.SummaryChanged.Problems {
-			c.report(g)
+			g.outdated = true
 		}
 	}
 	for key, g := range c.gateways {
+		if g.outdated {
+			facts[key] = true
+			c.report(g)
+		}
 		if c.send(key, g) {
 			facts[key] = true
 		}

@@ -172,6 +172,33 @@ func TestEventsAreQuiet(t *testing.T) {
 	}
 }
 
+// TestListenerComesAndGoes holds that a stream route says whether the gateway
+// listens at its port, whichever of the two changes.
+func TestListenerComesAndGoes(t *testing.T) {
+	tb := startTable(t, "listeners", []row{{name: "objects", objects: `
+apiVersion: configuration.konghq.com/v1beta1
+kind: TCPIngress
+metadata: {name: stream, namespace: $NS, annotations: {kubernetes.io/ingress.class: $CLASS}}
+spec: {rules: [{port: 9000, backend: {serviceName: web, servicePort: 80}}]}
+`}})
+	ns := tb.namespace(0)
+	eventually(t, "published", func() error { return tb.published(ns, 0, []string{`routes {"name":"$NS.stream.0"}`}) })
+	tb.wantProblems()
+	spec := tb.spec()
+	spec.MeshMode = "none"
+	tb.cp.SetGateway(spec)
+	tb.wantProblems("TCPIngress stream ListenerNotFound")
+	spec.StreamPorts.TCP = []int32{9001}
+	tb.cp.SetGateway(spec)
+	tb.wantProblems("TCPIngress stream ListenerNotFound")
+	kubectl(t, "", "-n", ns, "patch", "tcpingress", "stream", "--type=json", "-p", `[{"op":"replace","path":"/spec/rules/0/port","value":9001}]`)
+	tb.wantProblems()
+	kubectl(t, "", "-n", ns, "patch", "tcpingress", "stream", "--type=json", "-p", `[{"op":"replace","path":"/spec/rules/0/port","value":9002}]`)
+	tb.wantProblems("TCPIngress stream ListenerNotFound")
+	kubectl(t, "", "-n", ns, "delete", "tcpingress", "stream")
+	tb.wantProblems()
+}
+
 // TestAncestors holds that the ancestors of others stay as they are, that ours
 // come and go with the Services, and that nothing is written when nothing
 // changes.

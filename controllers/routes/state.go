@@ -75,8 +75,12 @@ func (g *gatewayState) setState(s store.ObjectState) {
 		g.follow(old.ObjectState, false)
 		g.awaiting.remove(old)
 	}
+	if isStream(s.Owner) {
+		g.streams[s.Owner], g.outdated = struct{}{}, true
+	}
 	if s.Object == nil {
 		delete(g.states, s.Owner)
+		delete(g.streams, s.Owner)
 		return
 	}
 	g.follow(s, true)
@@ -149,7 +153,7 @@ func (c *ControlPlane) fleetChanged(key types.NamespacedName) (factsChanged bool
 // looked at again, and events tell of what is new.
 func (c *ControlPlane) report(g *gatewayState) {
 	before := g.current
-	g.current = g.problems()
+	g.current, g.outdated = g.problems(), false
 	for _, p := range differing(before, g.current) {
 		c.enqueueObject(p.Object)
 	}
@@ -186,7 +190,7 @@ func (g *gatewayState) about(key store.Key) []fragment.Problem {
 
 // problems are all of a gateway, sorted by object.
 func (g *gatewayState) problems() []fragment.Problem {
-	out := slices.Concat(g.summary.Problems, g.rejected, g.scopeProblems(), g.fleetErrors())
+	out := slices.Concat(g.summary.Problems, g.rejected, g.scopeProblems(), g.unreachable(), g.fleetErrors())
 	slices.SortFunc(out, fragment.Problem.Compare)
 	return out
 }

@@ -141,6 +141,7 @@ func startTable(t *testing.T, class string, rows []row) *table {
 	tb.system = start(t, class, func(spec *routes.GatewaySpec) {
 		spec.MeshMode = "none"
 		spec.Addresses = tableAddresses
+		spec.StreamPorts = routes.StreamPorts{TCP: []int32{9000, 9001, 9443}, UDP: []int32{5300, 9000}}
 	})
 	return tb
 }
