@@ -5,13 +5,26 @@ package engine
 import "sync"
 
 // bodyBuffers are shared by all connections: one that waits holds none.
-var bodyBuffers = sync.Pool{New: func() any { return new([bodyBuffer]byte) }}
+var (
+	bodyBuffers      = sync.Pool{New: func() any { return new([bodyBuffer]byte) }}
+	largeBodyBuffers = sync.Pool{New: func() any { return new([largeBodyBuffer]byte) }}
+)
 
-func getBodyBuffer() []byte { return bodyBuffers.Get().(*[bodyBuffer]byte)[:] }
+// getBodyBuffer returns a buffer of one of the two sizes.
+func getBodyBuffer(size int) []byte {
+	if size == largeBodyBuffer {
+		return largeBodyBuffers.Get().(*[largeBodyBuffer]byte)[:]
+	}
+	return bodyBuffers.Get().(*[bodyBuffer]byte)[:]
+}
 
 func putBodyBuffer(b []byte) {
 	poison(b)
-	bodyBuffers.Put((*[bodyBuffer]byte)(b[:bodyBuffer]))
+	if len(b) == largeBodyBuffer {
+		largeBodyBuffers.Put((*[largeBodyBuffer]byte)(b))
+		return
+	}
+	bodyBuffers.Put((*[bodyBuffer]byte)(b))
 }
 
 // upstreamBuffer is the size of the buffer that answers are read through; it

@@ -21,10 +21,13 @@ const (
 	// readBuffer is the first size of a client connection's read buffer; it
 	// grows up to the limit of a request's head.
 	readBuffer = 4 << 10
-	// bodyBuffer is the size of the buffer that bodies are read through.
-	bodyBuffer = 16 << 10
-	// writeKeep is the largest write buffer that a waiting connection keeps.
-	writeKeep = 4 << 10
+	// bodyBuffer is the size of the buffer that bodies are read through,
+	// largeBodyBuffer that of one for clients that fill it.
+	bodyBuffer      = 16 << 10
+	largeBodyBuffer = 64 << 10
+	// headBatch is how much of an answer is written together with its head where
+	// that needs a copy.
+	headBatch = 4 << 10
 )
 
 // conn is a client connection. While it speaks HTTP/1 it is the downstream of
@@ -249,15 +252,7 @@ func (c *conn) carryOver() {
 	poison(c.buf[c.filled:])
 	c.pending = nil
 	c.dropBodyBuffer()
-	if cap(c.out) > writeKeep {
-		c.out = nil
-	}
+	c.bodyRead = 0
+	keep(&c.out, keptPiece)
 	c.ex.arena.Reset()
-}
-
-func (c *conn) dropBodyBuffer() {
-	if c.bodyBuf != nil {
-		putBodyBuffer(c.bodyBuf)
-		c.bodyBuf = nil
-	}
 }

@@ -47,9 +47,7 @@ func (c *conn) arrivedBody() (data []byte, last, ok bool, err error) {
 
 // fillBody reads more body bytes into pending.
 func (c *conn) fillBody() error {
-	if c.bodyBuf == nil {
-		c.bodyBuf = getBodyBuffer()
-	}
+	c.takeBodyBuffer()
 	now := time.Now()
 	c.armBody(now)
 	if c.stopped.Load() {
@@ -57,11 +55,24 @@ func (c *conn) fillBody() error {
 	}
 	n, err := c.nc.Read(c.bodyBuf)
 	c.bodyWaited += time.Since(now)
-	c.pending = c.bodyBuf[:n]
+	c.pending, c.bodyRead = c.bodyBuf[:n], n
 	if n > 0 {
 		return nil
 	}
 	return err
+}
+
+// takeBodyBuffer takes a buffer to read the next piece of a body into: a large
+// one while the client sends faster than small ones take.
+func (c *conn) takeBodyBuffer() {
+	size := bodyBuffer
+	if c.bodyRead >= bodyBuffer {
+		size = largeBodyBuffer
+	}
+	if len(c.bodyBuf) != size {
+		c.dropBodyBuffer()
+		c.bodyBuf = getBodyBuffer(size)
+	}
 }
 
 // requestTrailers implements downstream.
@@ -134,8 +145,8 @@ func (c *conn) sendBody(data []byte, last, more bool, trailers *http1.Header) er
 			c.out = http1.AppendLastChunk(c.out, trailers)
 		}
 	default:
-		if len(c.out) == 0 && len(data) >= writeBatch/2 {
-			return c.write(data)
+		if len(data) >= writeBatch/2 {
+			return c.writeBehind(data)
 		}
 		c.out = append(c.out, data...)
 	}
@@ -155,24 +166,51 @@ func (c *conn) flush() error {
 	return err
 }
 
+// writeBehind sends what was held back and data behind it.
+func (c *conn) writeBehind(data []byte) error {
+	if c.nc != net.Conn(c.socket) {
+		// Over TLS both are copied into records in any case.
+		n := min(max(0, headBatch-len(c.out)), len(data))
+		c.out = append(c.out, data[:n]...)
+		if err := c.flush(); err != nil {
+			return err
+		}
+		return c.write(data[n:])
+	}
+	piece := data[:min(len(data), writePiece)]
+	c.armWrite(c.ex.now(), c.engine.settings.SendTimeout)
+	n, err := c.socket.WriteBoth(c.out, piece)
+	c.out = c.out[:0]
+	if err := c.wrote(n, err); err != nil {
+		return err
+	}
+	return c.write(data[len(piece):])
+}
+
 // writePiece is how much of an answer a client must take within send_timeout.
 const writePiece = 64 << 10
 
 func (c *conn) write(b []byte) error {
-	for {
+	for len(b) > 0 {
 		piece := b[:min(len(b), writePiece)]
 		c.armWrite(c.ex.now(), c.engine.settings.SendTimeout)
 		n, err := c.nc.Write(piece)
-		c.ex.clock = time.Time{} // it may have waited
-		c.sentBytes += int64(n)
-		if err != nil {
-			c.departed.Store(true)
+		if err := c.wrote(n, err); err != nil {
 			return err
 		}
-		if b = b[n:]; len(b) == 0 {
-			return nil
-		}
+		b = b[n:]
 	}
+	return nil
+}
+
+// wrote notes what became of a write.
+func (c *conn) wrote(n int, err error) error {
+	c.ex.clock = time.Time{} // it may have waited
+	c.sentBytes += int64(n)
+	if err != nil {
+		c.departed.Store(true)
+	}
+	return err
 }
 
 // sent implements downstream.

@@ -64,7 +64,7 @@ func (u *http1Upstream) sendHead(head *http1.RequestHead, first []byte, more boo
 		if !more {
 			u.headBytes = http1.AppendLastChunk(u.headBytes, nil)
 		}
-	case len(first) <= bodyBuffer:
+	case len(first) <= bodyBuffer/2:
 		u.headBytes = append(u.headBytes, first...)
 		first = nil
 	}
@@ -73,27 +73,34 @@ func (u *http1Upstream) sendHead(head *http1.RequestHead, first []byte, more boo
 		// All that there is goes out when the answer is waited for.
 		return nil
 	}
-	if err := u.write(u.headBytes); err != nil || len(first) == 0 {
-		return err
-	}
-	return u.write(first)
+	return u.writeBoth(u.headBytes, first)
 }
 
 // sendBody implements upstreamStream.
 func (u *http1Upstream) sendBody(data []byte, last bool, trailers *http1.Header) error {
-	if u.chunked {
-		u.frame = http1.AppendChunk(u.frame[:0], data)
-		if last {
-			u.frame = http1.AppendLastChunk(u.frame, trailers)
-		}
-		data = u.frame
-	}
 	u.conn.ArmWrite(time.Now(), u.writeTimeout)
-	return u.write(data)
+	if !u.chunked {
+		return u.writeBoth(data, nil)
+	}
+	u.frame = u.frame[:0]
+	if len(data) > bodyBuffer {
+		// More than is worth a copy.
+		if err := u.writeBoth(http1.AppendChunkLine(u.frame, int64(len(data))), data); err != nil {
+			return err
+		}
+		u.frame = append(u.frame, "\r\n"...)
+	} else {
+		u.frame = http1.AppendChunk(u.frame, data)
+	}
+	if last {
+		u.frame = http1.AppendLastChunk(u.frame, trailers)
+	}
+	return u.writeBoth(u.frame, nil)
 }
 
-func (u *http1Upstream) write(b []byte) error {
-	n, err := u.conn.Write(b)
+// writeBoth writes b and then what is behind it.
+func (u *http1Upstream) writeBoth(b, behind []byte) error {
+	n, err := u.conn.WriteBoth(b, behind)
 	u.written = u.written || n > 0
 	return err
 }

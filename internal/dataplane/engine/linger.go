@@ -30,7 +30,7 @@ func (c *conn) linger() {
 		total, idle = min(total, lingerDrain), min(idle, lingerDrain)
 	}
 	if c.bodyBuf == nil {
-		c.bodyBuf = getBodyBuffer()
+		c.bodyBuf = getBodyBuffer(bodyBuffer)
 	}
 	for now, end := time.Now(), time.Now().Add(total); now.Before(end); now = time.Now() {
 		_ = c.socket.SetReadDeadline(now.Add(min(idle, end.Sub(now))))

@@ -136,7 +136,7 @@ func (t *tunnel) pass(dst net.Conn, data []byte) error {
 // pipe copies src to dst until src ends, an error, or the tunnel idles. At the
 // end of src it closes dst's other half.
 func (t *tunnel) pipe(dst, src net.Conn) (total int64, err error) {
-	buf := getBodyBuffer()
+	buf := getBodyBuffer(bodyBuffer)
 	defer putBodyBuffer(buf)
 	deadline := time.Now().Add(t.idle)
 	for {

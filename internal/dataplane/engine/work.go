@@ -15,7 +15,9 @@ type work struct {
 	buf     []byte // read buffer; the current request's head is at its start
 	pending []byte // bytes behind the head that were not consumed yet
 	bodyBuf []byte // where bodies are read into once pending is used up
-	decoder http1.Decoder
+	// bodyRead is how much came with the last read into bodyBuf.
+	bodyRead int
+	decoder  http1.Decoder
 
 	out       []byte        // answer bytes not yet written
 	framing   http1.Framing // of the answer
@@ -48,10 +50,8 @@ func (c *conn) rest() {
 		return
 	}
 	c.work = nil
-	if w.bodyBuf != nil {
-		putBodyBuffer(w.bodyBuf)
-		w.bodyBuf = nil
-	}
+	w.dropBodyBuffer()
+	w.bodyRead = 0
 	w.ex.unbind()
 	w.shrink()
 	poison(w.buf)
@@ -61,10 +61,26 @@ func (c *conn) rest() {
 
 const (
 	// keptBytes and keptFields bound what a work keeps of the buffers that an
-	// unusual request made large.
+	// unusual request made large; keptPiece bounds those that hold pieces of
+	// bodies.
 	keptBytes  = 16 << 10
+	keptPiece  = 48 << 10
 	keptFields = 128
 )
+
+func (w *work) dropBodyBuffer() {
+	if w.bodyBuf != nil {
+		putBodyBuffer(w.bodyBuf)
+		w.bodyBuf = nil
+	}
+}
+
+// keep lets go of a buffer that is larger than most.
+func keep(b *[]byte, most int) {
+	if cap(*b) > most {
+		*b = nil
+	}
+}
 
 // shrink lets go of what an unusual request made large.
 func (w *work) shrink() {
@@ -72,10 +88,11 @@ func (w *work) shrink() {
 		w.buf = make([]byte, readBuffer)
 	}
 	w.buf = w.buf[:readBuffer]
-	for _, b := range []*[]byte{&w.out, &w.ex.stash, &w.ex.whole, &w.ex.http1.headBytes, &w.ex.http1.frame, &w.ex.path, &w.ex.upPath} {
-		if cap(*b) > keptBytes {
-			*b = nil
-		}
+	for _, b := range []*[]byte{&w.out, &w.ex.stash, &w.ex.http1.frame} {
+		keep(b, keptPiece)
+	}
+	for _, b := range []*[]byte{&w.ex.whole, &w.ex.http1.headBytes, &w.ex.path, &w.ex.upPath} {
+		keep(b, keptBytes)
 	}
 	for _, h := range []*http1.Header{&w.ex.req.Header, &w.ex.resp.Header, &w.ex.head, &w.ex.local} {
 		h.Reset()

@@ -23,6 +23,7 @@ type Conn struct {
 type transfer struct {
 	step   func(fd uintptr) (over bool) // bound once
 	buf    []byte
+	behind []byte // what follows buf in WriteBoth
 	done   int
 	failed error
 }
@@ -62,6 +63,23 @@ func (c *Conn) Write(b []byte) (int, error) {
 	return c.out.end(c, "write", err)
 }
 
+// WriteBoth writes first and then second, in one call to the kernel where it
+// has room. The count is that of both.
+func (c *Conn) WriteBoth(first, second []byte) (int, error) {
+	if len(first) == 0 || len(second) == 0 {
+		n, err := c.Write(first)
+		if err != nil {
+			return n, err
+		}
+		m, err := c.Write(second)
+		return n + m, err
+	}
+	c.out.buf, c.out.behind, c.out.done, c.out.failed = first, second, 0, nil
+	err := c.raw.Write(c.out.step)
+	c.out.behind = nil
+	return c.out.end(c, "write", err)
+}
+
 // read is called until it says that it is over, with a wait for the descriptor
 // in between.
 func (t *transfer) read(fd uintptr) (over bool) {
@@ -81,8 +99,8 @@ func (t *transfer) read(fd uintptr) (over bool) {
 
 // write is read's other half.
 func (t *transfer) write(fd uintptr) (over bool) {
-	for t.done < len(t.buf) {
-		n, err := Write(fd, t.buf[t.done:])
+	for t.done < len(t.buf)+len(t.behind) {
+		n, err := t.writeRest(fd)
 		if t.done += n; err != nil {
 			t.failed = err
 			break
@@ -93,6 +111,16 @@ func (t *transfer) write(fd uintptr) (over bool) {
 		return false
 	}
 	return true
+}
+
+func (t *transfer) writeRest(fd uintptr) (int, error) {
+	switch {
+	case t.behind == nil:
+		return Write(fd, t.buf[t.done:])
+	case t.done < len(t.buf):
+		return WriteBoth(fd, t.buf[t.done:], t.behind)
+	}
+	return Write(fd, t.behind[t.done-len(t.buf):])
 }
 
 // end returns what became of a transfer. waiting is the failure of the wait:

@@ -5,11 +5,14 @@ package socket_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -65,6 +68,39 @@ func TestBothWays(t *testing.T) {
 	}
 	if !bytes.Equal(got, sent) {
 		t.Fatalf("%d bytes came back of %d, or others", len(got), len(sent))
+	}
+}
+
+// Each way to cut what WriteBoth writes comes up, because the peer's buffer
+// fills anywhere.
+func TestWriteBoth(t *testing.T) {
+	t.Parallel()
+	c, peer := pair(t)
+	_ = c.SetWriteBuffer(4 << 10)
+	pieces := [][2]string{
+		{"head", strings.Repeat("body", 100_000)}, {strings.Repeat("x", 300_000), "tail"}, {"", "second"}, {"first", ""}, {"", ""},
+		{strings.Repeat("y", 100_000), strings.Repeat("z", 100_000)},
+	}
+	var want strings.Builder
+	wrote := make(chan error, 1)
+	for _, p := range pieces {
+		want.WriteString(p[0] + p[1])
+	}
+	go func() {
+		for _, p := range pieces {
+			if n, err := c.WriteBoth([]byte(p[0]), []byte(p[1])); n != len(p[0])+len(p[1]) || err != nil {
+				wrote <- fmt.Errorf("%d bytes, %w", n, err)
+				return
+			}
+		}
+		wrote <- c.CloseWrite()
+	}()
+	got, err := io.ReadAll(iotest.HalfReader(peer))
+	if err := errors.Join(err, <-wrote); err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want.String() {
+		t.Errorf("%d bytes arrived of %d, or others", len(got), want.Len())
 	}
 }
 

@@ -33,6 +33,19 @@ func Write(fd uintptr, b []byte) (int, error) {
 	}
 }
 
+// WriteBoth writes first and then second, of which none is empty, to
+// a non-blocking descriptor, as writev(2) does. The error is a syscall.Errno:
+// unix.EAGAIN when there is no room.
+func WriteBoth(fd uintptr, first, second []byte) (int, error) {
+	list := [2]unix.Iovec{{Base: &first[0], Len: uint64(len(first))}, {Base: &second[0], Len: uint64(len(second))}}
+	for {
+		n, _, errno := syscall.RawSyscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&list)), uintptr(len(list))) // #nosec G103 -- a system call
+		if errno != unix.EINTR {
+			return result(n, errno)
+		}
+	}
+}
+
 // Peek reads what is there into b and leaves it there, as recv(2) does with
 // MSG_PEEK. It never waits, whatever the descriptor's mode.
 func Peek(fd uintptr, b []byte) (int, error) {

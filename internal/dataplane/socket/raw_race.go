@@ -24,6 +24,13 @@ func Write(fd uintptr, b []byte) (int, error) {
 	return again(func() (int, error) { return unix.Write(int(fd), b) })
 }
 
+// WriteBoth writes first and then second, of which none is empty, to
+// a non-blocking descriptor, as writev(2) does. The error is a syscall.Errno:
+// unix.EAGAIN when there is no room.
+func WriteBoth(fd uintptr, first, second []byte) (int, error) {
+	return again(func() (int, error) { return unix.Writev(int(fd), [][]byte{first, second}) })
+}
+
 // Peek reads what is there into b and leaves it there, as recv(2) does with
 // MSG_PEEK. It never waits, whatever the descriptor's mode.
 func Peek(fd uintptr, b []byte) (int, error) {

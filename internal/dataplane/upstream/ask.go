@@ -51,6 +51,20 @@ func (c *Conn) Ask(b []byte, buffer func() []byte) (written int, err error) {
 	return written, err
 }
 
+// WriteBoth writes first and then second; each may be empty. Over a plaintext
+// socket they leave together.
+func (c *Conn) WriteBoth(first, second []byte) (int, error) {
+	if s, plain := c.Conn.(*socket.Conn); plain {
+		return s.WriteBoth(first, second)
+	}
+	n, err := c.Write(first)
+	if err != nil || len(second) == 0 {
+		return n, err
+	}
+	m, err := c.Write(second)
+	return n + m, err
+}
+
 func (c *Conn) writeAndFill(b []byte) (written int, err error) {
 	if written, err = c.Write(b); err == nil {
 		c.needBuffer()
