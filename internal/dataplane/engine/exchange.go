@@ -69,8 +69,8 @@ type exchange struct {
 	broken       bool  // the answer could not be completed
 	// clock is a time that was read after whatever was waited for last, zero
 	// when there is none.
-	clock time.Time
-	ownDate      bool  // the answer's Date is ours
+	clock   time.Time
+	ownDate bool // the answer's Date is ours
 
 	// up is the stream of the last try, nil before the first one; upOpen says
 	// that it was neither released nor closed.
