@@ -158,10 +158,20 @@ func (g *graph) evaluate(n *unit) {
 		result, subject = g.fallBack(n, r, result, subject)
 	} else {
 		n.good, n.goodResult = subject, result
+		if !usable(result) {
+			n.good, n.goodResult = nil, fragment.Result{} // nothing to come back to
+		}
 		delete(g.restored, n.owner)
 	}
 	n.object = subject
 	g.replace(n, r.deps, result)
+}
+
+// usable reports whether a result is more than the news that there is none: a
+// plugin whose Secret is gone has no template.
+func usable(r fragment.Result) bool {
+	f, ok := r.Facts.(fragment.PluginFacts)
+	return !ok || f.Template != nil
 }
 
 func (g *graph) recorder(n *unit) *recorder {
