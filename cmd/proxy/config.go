@@ -5,9 +5,11 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 
+	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
 )
@@ -15,9 +17,10 @@ import (
 const configUsage = `usage: proxy config check FILE
        proxy config diff FILE FILE
 
-check reads a declarative file as the proxy does; diff prints what the second
-file changes, a line for each entity. Exit 0: valid, or no difference; 1: not
-valid, or different; 2: wrong usage.
+check says of a declarative file what the proxy would say under the same
+environment; vault references are not resolved. diff prints what the second file
+changes, a line for each entity. Exit 0: valid, or no difference; 1: not valid, or
+different; 2: wrong usage.
 `
 
 // configCommand checks or compares declarative files.
@@ -27,7 +30,7 @@ func configCommand(args []string, out, errs io.Writer) error {
 		_, err := fmt.Fprint(out, configUsage)
 		return err
 	case len(args) == 2 && args[0] == "check":
-		if _, err := readDeclarative(args[1], errs); err != nil {
+		if err := checkDeclarative(args[1], errs); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(out, "%s: valid\n", args[1])
@@ -42,26 +45,65 @@ func configCommand(args []string, out, errs io.Writer) error {
 func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }
 
 // readDeclarative decodes a file and writes each problem of it on a line.
-func readDeclarative(path string, errs io.Writer) (*entity.Set, error) {
+func readDeclarative(path string, errs io.Writer) (*entity.Document, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("declarative config: %w", err)
 	}
-	return decodeDeclarative(path, data, errs)
+	doc, problems := entity.DecodeDocument(data, schemas.All())
+	return doc, refuse(path, problems, errs)
 }
 
-func decode(data []byte) (*entity.Set, []entity.Problem) { return entity.Decode(data, schemas.All()) }
-
-func decodeDeclarative(path string, data []byte, errs io.Writer) (*entity.Set, error) {
-	set, problems := decode(data)
+// refuse writes the problems of a file; the error is nil without any.
+func refuse(path string, problems []entity.Problem, errs io.Writer) error {
 	if len(problems) == 0 {
-		return set, nil
+		return nil
 	}
 	for _, p := range problems {
-		_, _ = fmt.Fprintf(errs, "%s: %s\n", path, p.Error())
+		_, _ = fmt.Fprintln(errs, shown(path, p))
 	}
 	_, _ = fmt.Fprintf(errs, "%s: refused with %d problem(s)\n", path, len(problems))
-	return nil, errReported
+	return errReported
+}
+
+// shown is a problem of a file as tools that jump to lines expect it.
+func shown(path string, p entity.Problem) string {
+	if p.Line > 0 {
+		path = fmt.Sprintf("%s:%d", path, p.Line)
+		p.Line = 0
+	}
+	return path + ": " + p.Error()
+}
+
+// rejections are what cannot run, where the document has it.
+func rejections(doc *entity.Document, rejected []pipeline.Rejection) []entity.Problem {
+	var out []entity.Problem
+	for _, r := range rejected {
+		out = append(out, doc.Locate(entity.Problem{Key: r.Key, Name: r.Name, Field: r.Field, Message: r.Reason}))
+	}
+	return out
+}
+
+// checkDeclarative says what the proxy would say of a file under the same
+// environment. Secrets are not read: they may be elsewhere.
+func checkDeclarative(path string, errs io.Writer) error {
+	doc, err := readDeclarative(path, errs)
+	if err != nil {
+		return err
+	}
+	o, err := parseOptions([]string{"--declarative-config", path}, os.LookupEnv)
+	if err != nil {
+		return usageError{err}
+	}
+	p, err := newProcess(o, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	rejected, err := p.gateway.Check(doc.Set)
+	if err != nil {
+		return err
+	}
+	return refuse(path, rejections(doc, rejected), errs)
 }
 
 func diffDeclarative(a, b string, out, errs io.Writer) error {
@@ -73,7 +115,7 @@ func diffDeclarative(a, b string, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	changes := entity.Diff(before, after)
+	changes := entity.Diff(before.Set, after.Set)
 	for _, c := range changes {
 		_, _ = fmt.Fprintln(out, c)
 	}

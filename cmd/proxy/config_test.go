@@ -25,6 +25,10 @@ func TestConfigCommand(t *testing.T) {
   config: {message: `
 	one, two := file("one.yml", plugin+"one}\n"), file("two.yml", plugin+"two}\n")
 	empty, bad := file("empty.yml", ""), file("bad.yml", "plugins: [{name: nonsense}]\n")
+	unrunnable := file("unrunnable.yml", "services:\n- name: a\n  host: h\n  routes:\n  - name: s\n    protocols: [tcp]\n    sources: [{ip: 127.0.0.1}]\n")
+	unread := file("unread.yml", "plugins:\n- {name: http-log, config: {http_endpoint: \"{vault://env/surely-not-set}\"}}\n"+
+		"certificates: [{cert: \"{vault://file/crt}\", key: \"{vault://file/key}\", snis: [{name: a.test}]}]\n")
+	nowhere := file("nowhere.yml", "plugins:\n- {name: http-log, config: {http_endpoint: \"{vault://mine/x}\"}}\n")
 	const entity = "plugins request-termination (11111111-1111-4111-8111-111111111111): "
 	for _, tt := range []struct {
 		args []string
@@ -35,6 +39,9 @@ func TestConfigCommand(t *testing.T) {
 		{args: []string{"check", one}, out: one + ": valid\n"},
 		{args: []string{"check", bad}, code: 1, errs: "nonsense"},
 		{args: []string{"check", filepath.Join(dir, "gone.yml")}, code: 1},
+		{args: []string{"check", unrunnable}, code: 1, errs: unrunnable + ":3: services[0] 'a': protocol: "},
+		{args: []string{"check", unread}, out: unread + ": valid\n"},
+		{args: []string{"check", nowhere}, code: 1, errs: nowhere + ":3: plugins[0] 'http-log': config.http_endpoint: {vault://mine/x}: could not find vault (mine)"},
 		{args: []string{"diff", one, one}},
 		{args: []string{"diff", one, two}, code: 1, out: entity + "changed config.message\n"},
 		{args: []string{"diff", one, empty}, code: 1, out: entity + "removed\n"},

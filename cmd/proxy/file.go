@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kong/kong-istio-gateway/internal/entity"
+	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
 )
 
 // file is a declarative file as the source of configuration. It is applied
@@ -113,20 +114,13 @@ func unwrapPath(err error) error {
 
 // apply makes a file's content the running configuration, or says why not.
 func (f *file) apply(data []byte) (set *entity.Set, problems []string) {
-	set, found := decode(data)
+	doc, found := entity.DecodeDocument(data, schemas.All())
+	if doc != nil {
+		set = doc.Set
+		found = rejections(doc, f.process.gateway.ApplyWhole(set))
+	}
 	for _, p := range found {
-		where := f.path
-		if p.Line > 0 {
-			where = fmt.Sprintf("%s:%d", f.path, p.Line)
-			p.Line = 0
-		}
-		problems = append(problems, where+": "+p.Error())
-	}
-	if len(problems) > 0 {
-		return nil, problems
-	}
-	for _, r := range f.process.gateway.ApplyWhole(set) {
-		problems = append(problems, f.path+": "+r.Error())
+		problems = append(problems, shown(f.path, p))
 	}
 	if len(problems) == 0 {
 		f.process.admin.entities.Replace(set)

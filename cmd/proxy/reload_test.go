@@ -298,7 +298,7 @@ func TestReloadRefuses(t *testing.T) {
 		{"several problems", "_format_version: \"3.0\"\nservices:\n- name: s\n  url: http://127.0.0.1:1\n  retries: many\n  routes:\n  - {name: r, paths: [nope]}\nplugins:\n- name: no-such-plugin\n",
 			[]string{path + ":5: ", path + ":7: ", path + ":9: "}},
 		{"not YAML", "services: [", []string{path + ":"}},
-		{"what the engine cannot run", "_format_version: \"3.0\"\nservices:\n- {name: s, host: h, port: 1, protocol: ws}\n", []string{path + ": "}},
+		{"what the engine cannot run", "_format_version: \"3.0\"\nservices:\n- {name: s, host: h, port: 1, protocol: ws}\n", []string{path + ":3: services[0] 's': protocol: "}},
 		{"empty", "", []string{path}},
 	} {
 		swap(t, path, c.text)

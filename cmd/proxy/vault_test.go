@@ -96,7 +96,10 @@ certificates:
   snis: [{name: a.test}]
 `)
 	o, err := parseOptions([]string{"--declarative-config", config, "--proxy-listen", "127.0.0.1:0, 127.0.0.1:0 ssl", "--status-listen", "off"},
-		func(name string) (string, bool) { return root, name == "KONG_VAULT_FILE_ROOT" })
+		func(name string) (string, bool) {
+			value, ok := map[string]string{"KONG_VAULT_FILE_ROOT": root}[name]
+			return value, ok
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +168,7 @@ plugins:
 	}
 	f := p.source.(*file)
 	f.reload(true)
-	want := path + `: plugins "http-log" config.headers.X-Word: {vault://env/surely-not-set} cannot be resolved: the environment variable SURELY_NOT_SET is not set in the proxy`
+	want := path + `:7: plugins[0] 'http-log': config.headers.X-Word: {vault://env/surely-not-set} cannot be resolved: the environment variable SURELY_NOT_SET is not set in the proxy`
 	if len(f.problems) != 1 || f.problems[0] != want {
 		t.Errorf("problems %q", f.problems)
 	}

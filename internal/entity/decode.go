@@ -11,19 +11,45 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/entity/schema/typedefs"
 )
 
-// Decode reads a declarative configuration (kong.yml): YAML or JSON, format
+// Decode is DecodeDocument for those who need no positions.
+func Decode(data []byte, s SchemaSet) (*Set, []Problem) {
+	d, problems := DecodeDocument(data, s)
+	if d == nil {
+		return nil, problems
+	}
+	return d.Set, problems
+}
+
+// Document is a declarative configuration that was read.
+type Document struct {
+	Set *Set
+
+	items map[Key]*item
+}
+
+// Locate returns a problem of an entity with the position of its field in the
+// document, as far as the document has them.
+func (d *Document) Locate(p Problem) Problem {
+	if it := d.items[p.Key]; it != nil {
+		p.Path = it.path
+		p.Line, p.Column = it.node.locate(p.Field)
+	}
+	return p
+}
+
+// DecodeDocument reads a declarative configuration (kong.yml): YAML or JSON, format
 // 3.0, or 1.1 and 2.1, whose route paths are migrated as Kong does. Entities
 // may be nested in those that they belong to; references may be ids or names.
 // What decK says once for many entities (_info, _plugin_configs) is given to
 // each.
 //
-// Decode is strict: unknown fields, values that do not fit, references that
+// It is strict: unknown fields, values that do not fit, references that
 // lead nowhere and duplicates are problems, each with its line. All problems
-// are reported, in the order of the document; the Set is nil when there are
+// are reported, in the order of the document; the Document is nil when there are
 // any. Entities in the Set are sparse, have ids and are in the order of the
 // document. Of two plugins with the same name and scope but ids of their own
 // the later one wins, as in Kong.
-func Decode(data []byte, s SchemaSet) (*Set, []Problem) {
+func DecodeDocument(data []byte, s SchemaSet) (*Document, []Problem) {
 	root, errs := parseDocument(data)
 	d := &decoder{
 		schemas: s,
@@ -40,11 +66,9 @@ func Decode(data []byte, s SchemaSet) (*Set, []Problem) {
 	d.document(root)
 	set := d.set()
 	known := func(k Key) bool { return d.byID[itemKey{string(k.Kind), k.ID}] != nil }
+	out := &Document{Set: set, items: d.byKey}
 	for _, p := range crossCheck(set, s, known) {
-		it := d.byKey[p.Key]
-		p.Path = it.path
-		p.Line, p.Column = it.node.locate(p.Field)
-		d.problems = append(d.problems, p)
+		d.problems = append(d.problems, out.Locate(p))
 	}
 	if len(d.problems) > 0 {
 		slices.SortStableFunc(d.problems, func(a, b Problem) int {
@@ -52,7 +76,7 @@ func Decode(data []byte, s SchemaSet) (*Set, []Problem) {
 		})
 		return nil, d.problems
 	}
-	return set, nil
+	return out, nil
 }
 
 // item is one entity of the document on its way into the Set.

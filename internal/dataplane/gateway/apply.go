@@ -40,6 +40,20 @@ func (g *Gateway) ApplyWhole(set *entity.Set) []pipeline.Rejection {
 	return nil
 }
 
+// Check returns what of a configuration could not run here, whatever the values
+// of its vault references are: they are not read. Nothing changes.
+func (g *Gateway) Check(set *entity.Set) ([]pipeline.Rejection, error) {
+	g.secrets.Lock()
+	defer g.secrets.Unlock()
+	blank, err := g.secrets.layer.Blank(set)
+	if err != nil {
+		return nil, err
+	}
+	prepared, rejected := g.Streams.Prepare(blank)
+	prepared.Discard()
+	return merge(g.Engine.Check(blank), rejected), nil
+}
+
 func (g *Gateway) applyWhole(set *entity.Set) []pipeline.Rejection {
 	prepared, rejected := g.Streams.Prepare(set)
 	if len(rejected) > 0 {

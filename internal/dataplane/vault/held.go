@@ -128,11 +128,16 @@ func (h *held) fail(field, message string) {
 	h.problem = &entity.Problem{Key: entity.KeyOf(h.raw), Name: nameOf(h.raw), Field: field, Message: message}
 	h.trouble, h.good, h.given = message, nil, nil
 	if p, ok := h.raw.(*entity.Plugin); ok {
-		stand := entity.Unusable(p.Consumer != nil || p.ConsumerGroup != nil)
-		stand.ID, stand.Tags, stand.Enabled, stand.Protocols = p.ID, p.Tags, p.Enabled, p.Protocols
-		stand.Route, stand.Service, stand.Consumer, stand.ConsumerGroup = p.Route, p.Service, p.Consumer, p.ConsumerGroup
-		h.given = &stand
+		h.given = standIn(p)
 	}
+}
+
+// standIn returns what answers in place of a plugin that cannot be used.
+func standIn(p *entity.Plugin) *entity.Plugin {
+	stand := entity.Unusable(p.Consumer != nil || p.ConsumerGroup != nil)
+	stand.ID, stand.Tags, stand.Enabled, stand.Protocols = p.ID, p.Tags, p.Enabled, p.Protocols
+	stand.Route, stand.Service, stand.Consumer, stand.ConsumerGroup = p.Route, p.Service, p.Consumer, p.ConsumerGroup
+	return &stand
 }
 
 // addTo adds what runs for the entity to a change.

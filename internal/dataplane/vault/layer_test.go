@@ -394,3 +394,27 @@ func BenchmarkUpdateBesideReferences(b *testing.B) {
 		l.Update(d)
 	}
 }
+
+// What holds references is left out of a trial, and nothing is read for it.
+func TestBlank(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, true)
+	set := &entity.Set{
+		Vaults:       []*entity.Vault{{ID: uuid("v"), Name: "env", Prefix: "mine"}},
+		Plugins:      []*entity.Plugin{teller("p", "{vault://mine/x}"), teller("q", "plain")},
+		Certificates: []*entity.Certificate{{ID: uuid("c"), Cert: "{vault://file/crt}", Key: "{vault://file/key}"}},
+	}
+	blank, err := r.Blank(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if blank.Plugins[0].Name != "unusable" || blank.Plugins[0].ID != uuid("p") || blank.Plugins[1] != set.Plugins[1] || len(blank.Vaults) > 0 {
+		t.Errorf("got %+v", blank.Plugins)
+	}
+	if problems := entity.CheckEntity(blank.Certificates[0], r.options.Schemas); len(problems) > 0 || blank.Certificates[0].ID != uuid("c") {
+		t.Errorf("certificate: %v", problems)
+	}
+	if len(r.values.known) > 0 || set.Plugins[0].Name != "teller" {
+		t.Error("something was read, or the set was changed")
+	}
+}
