@@ -38,7 +38,9 @@ func ask(ctx context.Context, dialer upstream.Dialer, q *balancer.Question) (int
 		return 0, err
 	}
 	request := (&http.Request{Method: http.MethodGet, URL: target, Host: q.Host, Header: http.Header{}}).WithContext(ctx)
+	request.Header.Set("User-Agent", "") // Kong sends none, unless it is among the headers
 	for name, values := range q.Headers {
+		request.Header.Del(name)
 		for _, v := range values {
 			request.Header.Add(name, v)
 		}

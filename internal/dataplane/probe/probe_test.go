@@ -27,6 +27,9 @@ func TestProbe(t *testing.T) {
 		switch {
 		case r.Host != "up.test" || r.Header.Get("X-Probe") != "1" || !r.Close:
 			w.WriteHeader(http.StatusTeapot)
+		case r.Header["User-Agent"] != nil && r.URL.Path != "/agent", r.URL.Path == "/agent" && r.UserAgent() != "probe":
+			w.WriteHeader(http.StatusTeapot)
+		case r.URL.RequestURI() == "/agent":
 		case r.URL.RequestURI() == "/moved":
 			http.Redirect(w, r, "/elsewhere", http.StatusFound)
 		case r.URL.RequestURI() != "/health?deep=1":
@@ -52,6 +55,7 @@ func TestProbe(t *testing.T) {
 		{name: "plain", url: plain.URL, kind: "http", path: "/health?deep=1", status: 200},
 		{name: "another path", url: plain.URL, kind: "http", path: "/", status: 404},
 		{name: "a redirect is an answer", url: plain.URL, kind: "http", path: "/moved", status: 302},
+		{name: "User-Agent", url: plain.URL, kind: "http", path: "/agent", status: 200},
 		{name: "TLS", url: secure.URL, kind: "https", path: "/health?deep=1", status: 200},
 		{name: "TLS, verified", url: secure.URL, kind: "https", path: "/", verify: true, fails: true},
 		{name: "plain text to TLS", url: secure.URL, kind: "http", path: "/", status: 400},
@@ -65,8 +69,12 @@ func TestProbe(t *testing.T) {
 				ctx = t.Context()
 			}
 			defer cancel()
+			headers := map[string][]string{"x-probe": {"1"}}
+			if c.path == "/agent" {
+				headers["user-agent"] = []string{"probe"}
+			}
 			status, err := probe.New(&net.Dialer{})(ctx, &balancer.Question{
-				Addr: address(t, c.url), Type: c.kind, Host: "up.test", Path: c.path, Headers: map[string][]string{"x-probe": {"1"}},
+				Addr: address(t, c.url), Type: c.kind, Host: "up.test", Path: c.path, Headers: headers,
 				ServerName: "up.test", Verify: c.verify,
 			})
 			if status != c.status || (err != nil) != c.fails {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package router chooses the route of a request as Kong's router of flavor
-// "traditional" does, and builds the path that the upstream sees.
+// "traditional" or "expressions" does, and builds the path that the upstream sees.
 //
 // A Router is compiled once and never changes; With returns a new one that
 // shares everything the change does not touch, so a Router may be used by any
@@ -24,4 +24,10 @@
 //
 // Deviations from Kong, all towards the RFCs: host names and server names are
 // compared without regard to case.
+//
+// With flavor Expressions, routes with an expression are tried before the
+// others, by their priority (kong/router/expressions.lua). So that not all of
+// them are evaluated, each is kept under what its expression cannot be true
+// without: a host, the last labels of a host, what the path begins with; see
+// cover.
 package router

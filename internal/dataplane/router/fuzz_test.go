@@ -29,6 +29,23 @@ func FuzzSplitHost(f *testing.F) {
 	})
 }
 
+// FuzzAnchoredLiteral: what a pattern matches begins with its literal.
+func FuzzAnchoredLiteral(f *testing.F) {
+	for _, p := range []string{`^/foo`, `^/a|/b`, `(?m)^/a`, `^(?i)/A`, `^^/a?b`, `^(/a)+$`, `\A/a{2,}`, `^/a*`, `(^/a)`, `^/é+`, `^(?:/a|/b)c`} {
+		f.Add(p, "/foo")
+		f.Add(p, "x\n/aab")
+	}
+	f.Fuzz(func(t *testing.T, pattern, path string) {
+		re, err := regexp.Compile(pattern)
+		if err != nil || len(pattern) > 200 {
+			return
+		}
+		if literal := anchoredLiteral(pattern); re.MatchString(path) && !strings.HasPrefix(path, literal) {
+			t.Fatalf("%q matches %q, which does not begin with %q", pattern, path, literal)
+		}
+	})
+}
+
 // FuzzPathRegex: the index by literal text decides as the regex alone does.
 func FuzzPathRegex(f *testing.F) {
 	for _, p := range []string{`/foo$`, `/a(?:b|c)+`, `/(?i)x$`, `/a|/b$`, `/a{0,2}b`, `/é?$`, `/(a)?$`, `/\bx`, `/^a`, `(?m)/a$`, `/a\z`} {
