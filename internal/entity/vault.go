@@ -85,23 +85,33 @@ func vaultRecord(name any) (r *schema.Record, field, message string) {
 // plugins, certificates and credentials may hold any. e is sparse and is not
 // changed; what is not replaced is shared.
 func MapReferences(e Entity, s SchemaSet, replace func(field, reference string) string) Entity {
-	hit, prefix := false, ""
-	within := func(field, reference string) string {
-		hit = true
-		return replace(prefix+field, reference)
+	hit := false
+	within := func(prefix string) func(field, reference string) string {
+		return func(field, reference string) string {
+			hit = true
+			return replace(prefix+field, reference)
+		}
 	}
-	var out Entity
 	switch e := e.(type) {
 	case *Plugin:
-		if p, ok := s.Plugin(e.Name); ok {
+		p, _ := s.Plugin(e.Name)
+		if p.Config == nil {
+			return e
+		}
+		if config := p.Config.MapReferences(e.Config, within("config.")); hit {
 			c := *e
-			prefix = "config."
-			c.Config, out = p.Config.MapReferences(e.Config, within), &c
+			c.Config = config
+			return &c
 		}
 	case *Credential:
-		if t, ok := s.Credential(e.Type); ok {
+		t, _ := s.Credential(e.Type)
+		if t.Record == nil {
+			return e
+		}
+		if fields := t.Record.MapReferences(e.Fields, within("")); hit {
 			c := *e
-			c.Fields, out = t.Record.MapReferences(e.Fields, within), &c
+			c.Fields = fields
+			return &c
 		}
 	case *Certificate:
 		c := *e
@@ -110,15 +120,14 @@ func MapReferences(e Entity, s SchemaSet, replace func(field, reference string) 
 			value *string
 		}{{"cert", &c.Cert}, {"key", &c.Key}, {"cert_alt", &c.CertAlt}, {"key_alt", &c.KeyAlt}} {
 			if schema.IsReference(*f.value) {
-				*f.value = within(f.name, *f.value)
+				*f.value = within("")(f.name, *f.value)
 			}
 		}
-		out = &c
+		if hit {
+			return &c
+		}
 	}
-	if !hit {
-		return e
-	}
-	return out
+	return e
 }
 
 // VaultConfig returns the settings that a reference has: those of its vault,

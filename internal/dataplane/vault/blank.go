@@ -23,7 +23,7 @@ func (l *Layer) Blank(set *entity.Set) (*entity.Set, error) {
 	out.Vaults, out.Plugins, out.Certificates, out.Credentials = nil, nil, nil, nil
 	for _, p := range set.Plugins {
 		if l.refers(p) {
-			p = standIn(p)
+			p = l.standIn(p)
 		}
 		out.Plugins = append(out.Plugins, p)
 	}

@@ -52,21 +52,21 @@ func (l *Layer) hold(s *state, e entity.Entity, was *held) *held {
 	}
 	owner, err := l.owner(e)
 	if err != nil {
-		h.fail(h.references[0].field, h.references[0].text+" is refused: "+err.Error())
+		l.fail(h, h.references[0].field, h.references[0].text+" is refused: "+err.Error())
 		return h
 	}
 	texts := map[reference]string{}
 	for _, r := range h.references {
 		secret, err := l.locate(s, r.text, owner)
 		if err != nil {
-			h.fail(r.field, r.text+": "+err.Error())
+			l.fail(h, r.field, r.text+": "+err.Error())
 			continue
 		}
 		h.secrets = append(h.secrets, secret)
 		v := l.values.get(secret)
 		switch {
 		case !v.known:
-			h.fail(r.field, r.text+" cannot be resolved: "+v.failure.Error())
+			l.fail(h, r.field, r.text+" cannot be resolved: "+v.failure.Error())
 		case v.failure != nil:
 			h.trouble = r.field + ": " + r.text + " cannot be resolved: " + v.failure.Error()
 		}
@@ -95,7 +95,7 @@ func (l *Layer) fill(h, was *held, texts map[reference]string) {
 		h.given, h.plain = h.good, append(h.plain, was.plain...)
 		l.hurry(h)
 	default:
-		h.fail(problems[0].Field, h.unfit(problems[0]))
+		l.fail(h, problems[0].Field, h.unfit(problems[0]))
 	}
 }
 
@@ -121,21 +121,28 @@ func (h *held) unfit(p entity.Problem) string {
 }
 
 // fail notes why the entity cannot be used; the first reason counts.
-func (h *held) fail(field, message string) {
+func (l *Layer) fail(h *held, field, message string) {
 	if h.problem != nil {
 		return
 	}
 	h.problem = &entity.Problem{Key: entity.KeyOf(h.raw), Name: nameOf(h.raw), Field: field, Message: message}
 	h.trouble, h.good, h.given = message, nil, nil
 	if p, ok := h.raw.(*entity.Plugin); ok {
-		h.given = standIn(p)
+		h.given = l.standIn(p)
 	}
 }
 
-// standIn returns what answers in place of a plugin that cannot be used.
-func standIn(p *entity.Plugin) *entity.Plugin {
+// standIn returns what answers in place of a plugin that cannot be used, where
+// that would have run and nowhere else.
+func (l *Layer) standIn(p *entity.Plugin) *entity.Plugin {
 	stand := entity.Unusable(p.Consumer != nil || p.ConsumerGroup != nil)
 	stand.ID, stand.Tags, stand.Enabled, stand.Protocols = p.ID, p.Tags, p.Enabled, p.Protocols
+	if stand.Protocols == nil {
+		known, _ := l.options.Schemas.Plugin(p.Name)
+		if stand.Protocols = known.DefaultProtocols; stand.Protocols == nil {
+			stand.Protocols = entity.HTTPProtocols()
+		}
+	}
 	stand.Route, stand.Service, stand.Consumer, stand.ConsumerGroup = p.Route, p.Service, p.Consumer, p.ConsumerGroup
 	return &stand
 }

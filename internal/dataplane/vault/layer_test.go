@@ -214,7 +214,7 @@ func TestUnresolvable(t *testing.T) {
 		if p.ID == uuid("c") {
 			want = "request-termination" // consumers are not known earlier
 		}
-		if p.Name != want || (p.ID == uuid("a") && p.Route.ID != uuid("r")) {
+		if p.Name != want || !reflect.DeepEqual(p.Protocols, entity.HTTPProtocols()) || (p.ID == uuid("a") && p.Route.ID != uuid("r")) {
 			t.Errorf("%s: %+v", p.ID, p)
 		}
 	}
@@ -378,6 +378,34 @@ func TestHide(t *testing.T) {
 		if got := r.Hide(key(c.id), c.message); got != c.want {
 			t.Errorf("%s: %q", c.message, got)
 		}
+	}
+}
+
+// BenchmarkPrepare goes through a configuration of which one plugin in a hundred
+// holds a reference.
+func BenchmarkPrepare(b *testing.B) {
+	schemas, err := entity.NewSchemaSet(entity.PluginSchema{Name: "teller", Config: schema.NewRecord(
+		schema.String("open"), schema.String("secret").Referenceable(), typedefs.Redis(), typedefs.Queue())},
+		entity.PluginSchema{Name: "auth", Config: schema.NewRecord(), Credentials: []entity.CredentialType{{
+			Collection: "keys", Record: schema.NewRecord(schema.String("key").Secret(), schema.Number("ttl"))}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	l := New(Options{Settings: Settings{Interval: time.Minute}, Schemas: schemas, Logger: slog.New(slog.DiscardHandler), Now: time.Now,
+		Lookup: func(string) (string, bool) { return "v", true }})
+	set := &entity.Set{}
+	for i := range 5000 {
+		secret := "plain"
+		if i%100 == 0 {
+			secret = "{vault://env/x}"
+		}
+		set.Plugins = append(set.Plugins, &entity.Plugin{ID: entity.NewID("plugins", strconv.Itoa(i)), Name: "teller", Config: map[string]any{
+			"open": "o", "secret": secret, "redis": map[string]any{"host": "h", "password": "p"}}})
+		set.Credentials = append(set.Credentials, &entity.Credential{ID: entity.NewID("keys", strconv.Itoa(i)), Type: "keys", Fields: map[string]any{"key": "k"}})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Prepare(set)
 	}
 }
 

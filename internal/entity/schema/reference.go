@@ -116,11 +116,32 @@ func isVaultName(s string) bool {
 	})
 }
 
+// mayRefer reports whether any text in a canonical value looks like a reference,
+// wherever it is.
+func mayRefer(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return IsReference(v)
+	case map[string]any:
+		for _, e := range v {
+			if mayRefer(e) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, mayRefer)
+	}
+	return false
+}
+
 // MapReferences returns value with each vault reference in a referenceable
 // field replaced by what replace returns for it. path is that of a Violation.
 // What is not changed is shared with value, which is canonical; value itself is
 // returned when it holds no reference.
 func (r *Record) MapReferences(value map[string]any, replace func(path, reference string) string) map[string]any {
+	if !mayRefer(value) {
+		return value
+	}
 	out, _ := r.mapReferences(value, "", replace)
 	return out
 }
