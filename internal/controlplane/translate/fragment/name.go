@@ -69,9 +69,14 @@ func Tags(r ObjectRef, annotations map[string]string, more ...string) []string {
 	return tags
 }
 
-// validTag reports whether Kong accepts a tag; others are left out.
+// objectTag is what tags that name an object begin with.
+const objectTag = "k8s-"
+
+// validTag reports whether Kong accepts a user's tag; others are left out. So
+// are those that seem to name an object: what an entity was made from decides
+// whose secrets it sees and who is told what is wrong with it.
 func validTag(t string) bool {
-	return utf8.ValidString(t) && !strings.ContainsFunc(t, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f })
+	return !strings.HasPrefix(t, objectTag) && utf8.ValidString(t) && !strings.ContainsFunc(t, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f })
 }
 
 // ObjectOf returns the object that an entity's tags name; ok is false for

@@ -13,7 +13,7 @@ func TestTagsNameTheObject(t *testing.T) {
 		{Version: "v1", Kind: "Service", Namespace: "shop", Name: "web"},
 		{Group: "configuration.konghq.com", Version: "v1", Kind: "KongClusterPlugin", Name: "ips"},
 	} {
-		tags := Tags(r, map[string]string{AnnotationTags: "team-a, a/b, team-a," + ManagedTag})
+		tags := Tags(r, map[string]string{AnnotationTags: "team-a, a/b, k8s-namespace:bank, k8s-uid:1, team-a," + ManagedTag})
 		if got, ok := ObjectOf(tags); !ok || got != r {
 			t.Errorf("tags %q name %+v, want %+v", tags, got, r)
 		}

@@ -3,12 +3,14 @@
 package ingress
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 	"github.com/kong/kong-istio-gateway/internal/entity"
+	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 )
 
 // rewritePlugin is the plugin that replaces the upstream path.
@@ -76,6 +78,9 @@ func (t *translation) rewriteInto(r *entity.Route, uri string) bool {
 func rewriteTemplate(value string) (string, error) {
 	if value == "" {
 		return "/", nil
+	}
+	if schema.IsReference(value) { // of whatever plugin it becomes a part of
+		return "", errors.New("a path cannot be a reference to a vault")
 	}
 	var out strings.Builder
 	for i := 0; i < len(value); {

@@ -18,6 +18,7 @@ func TestRewriteTemplate(t *testing.T) {
 		{`/price\$`, "/price$", ""},
 		{`/$1\$`, "/$(uri_captures[1])$", ""},
 		{"/größe/$1", "/größe/$(uri_captures[1])", ""},
+		{"{vault://env/path}", "", "a path cannot be a reference to a vault"},
 		{"/$", "", `"$" at position 1 is not followed by a digit`},
 		{"/$x", "", `"$" at position 1 is not followed by a digit`},
 		{`/a\b`, "", `"\" at position 2 is not followed by "$"`},
