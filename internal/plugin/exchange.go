@@ -201,6 +201,9 @@ type Directory interface {
 	// Credential finds a credential of a type (a declarative collection such
 	// as keyauth_credentials) by its unique key, nil if there is none.
 	Credential(collection, key string) *entity.Credential
+	// Holder is Credential together with the consumer that the credential
+	// belongs to; the latter is nil when there is none.
+	Holder(collection, key string) (*entity.Credential, *entity.Consumer)
 	// Credentials returns a consumer's credentials of a type.
 	Credentials(collection string, consumer entity.ID) []*entity.Credential
 }

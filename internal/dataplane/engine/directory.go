@@ -5,6 +5,7 @@ package engine
 import (
 	"cmp"
 	"slices"
+	"sync/atomic"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/persistent"
 	"github.com/kong/kong-istio-gateway/internal/entity"
@@ -20,10 +21,29 @@ type directory struct {
 	// Of several with the same name or key, which a set that was checked does
 	// not have, the last one by id counts.
 	byName   persistent.Map[string, []*entity.Consumer]
-	byKey    persistent.Map[credentialKey, []*entity.Credential]
+	byKey    persistent.Map[credentialKey, []*holding]
 	memberOf persistent.Map[entity.ID, []*entity.ConsumerGroup] // by name
 	members  index[entity.ID]                                   // consumers by group
 	owned    persistent.Map[ownerKey, []*entity.Credential]     // in order
+
+	// version tells directories apart; see holding.
+	version uint64
+}
+
+// versions is the version of the directory that was made last.
+var versions atomic.Uint64
+
+// holding is a credential with what was found out about its consumer.
+type holding struct {
+	*entity.Credential
+	// holder is what the last look found. It is renewed when the directory has
+	// another version, in which the consumer may be another one.
+	holder atomic.Pointer[holder]
+}
+
+type holder struct {
+	version  uint64
+	consumer *entity.Consumer // may be nil
 }
 
 type placedCredential struct {
@@ -56,7 +76,25 @@ func (d *directory) Groups(c *entity.Consumer) []*entity.ConsumerGroup {
 
 // Credential implements plugin.Directory.
 func (d *directory) Credential(collection, key string) *entity.Credential {
-	return last(d.byKey.At(credentialKey{collection, key}))
+	h := last(d.byKey.At(credentialKey{collection, key}))
+	if h == nil {
+		return nil
+	}
+	return h.Credential
+}
+
+// Holder implements plugin.Directory.
+func (d *directory) Holder(collection, key string) (*entity.Credential, *entity.Consumer) {
+	h := last(d.byKey.At(credentialKey{collection, key}))
+	if h == nil || h.Consumer == nil {
+		return d.Credential(collection, key), nil
+	}
+	known := h.holder.Load()
+	if known == nil || known.version != d.version {
+		known = &holder{d.version, d.Consumer(h.Consumer.ID)}
+		h.holder.Store(known)
+	}
+	return h.Credential, known.consumer
 }
 
 // Credentials implements plugin.Directory.
@@ -101,7 +139,7 @@ type directoryEdit struct {
 	groups      persistent.Edit[entity.ID, *entity.ConsumerGroup]
 	credentials persistent.Edit[entity.ID, placedCredential]
 	byName      persistent.Edit[string, []*entity.Consumer]
-	byKey       persistent.Edit[credentialKey, []*entity.Credential]
+	byKey       persistent.Edit[credentialKey, []*holding]
 	memberOf    persistent.Edit[entity.ID, []*entity.ConsumerGroup]
 	members     indexEdit[entity.ID]
 	owned       persistent.Edit[ownerKey, []*entity.Credential]
@@ -122,6 +160,7 @@ func (e *directoryEdit) done() *directory {
 		e.regroup(id)
 	}
 	return &directory{
+		version:   versions.Add(1),
 		consumers: e.consumers.Done(), groups: e.groups.Done(), credentials: e.credentials.Done(), byName: e.byName.Done(),
 		byKey: e.byKey.Done(), memberOf: e.memberOf.Done(), members: e.members.Done(), owned: e.owned.Done(),
 	}
@@ -136,7 +175,7 @@ func (e *directoryEdit) consumer(id entity.ID, c *entity.Consumer) {
 			e.members.remove(ref.ID, id)
 		}
 		if old.Username != "" {
-			takeOut(&e.byName, old.Username, old)
+			takeOut(&e.byName, old.Username, func(c *entity.Consumer) bool { return c == old })
 		}
 	}
 	e.regrouped[id] = true
@@ -192,10 +231,10 @@ func (e *directoryEdit) credential(id entity.ID, c *entity.Credential) {
 	}
 	if old := e.credentials.At(id).Credential; old != nil {
 		if old.Consumer != nil {
-			takeOut(&e.owned, ownerKey{old.Type, old.Consumer.ID}, old)
+			takeOut(&e.owned, ownerKey{old.Type, old.Consumer.ID}, func(c *entity.Credential) bool { return c == old })
 		}
 		if key, ok := e.keyOf(old); ok {
-			takeOut(&e.byKey, key, old)
+			takeOut(&e.byKey, key, func(h *holding) bool { return h.Credential == old })
 		}
 		e.credentials.Delete(id)
 	}
@@ -207,7 +246,7 @@ func (e *directoryEdit) credential(id entity.ID, c *entity.Credential) {
 		putIn(&e.owned, ownerKey{c.Type, c.Consumer.ID}, c, inOrder)
 	}
 	if key, ok := e.keyOf(c); ok {
-		putIn(&e.byKey, key, c, byID)
+		putIn(&e.byKey, key, &holding{Credential: c}, func(a, b *holding) int { return byID(a.Credential, b.Credential) })
 	}
 }
 
@@ -221,10 +260,10 @@ func (e *directoryEdit) keyOf(c *entity.Credential) (credentialKey, bool) {
 	return credentialKey{c.Type, key}, ok
 }
 
-// takeOut removes e from the list under key, putIn adds it in order. The lists
-// are immutable.
-func takeOut[K comparable, E comparable](m *persistent.Edit[K, []E], key K, e E) {
-	left := slices.DeleteFunc(slices.Clone(m.At(key)), func(o E) bool { return o == e })
+// takeOut removes what gone chooses from the list under key, putIn adds e in
+// order. The lists are immutable.
+func takeOut[K comparable, E any](m *persistent.Edit[K, []E], key K, gone func(E) bool) {
+	left := slices.DeleteFunc(slices.Clone(m.At(key)), gone)
 	if len(left) == 0 {
 		m.Delete(key)
 	} else {
@@ -232,7 +271,7 @@ func takeOut[K comparable, E comparable](m *persistent.Edit[K, []E], key K, e E)
 	}
 }
 
-func putIn[K comparable, E comparable](m *persistent.Edit[K, []E], key K, e E, order func(a, b E) int) {
+func putIn[K comparable, E any](m *persistent.Edit[K, []E], key K, e E, order func(a, b E) int) {
 	list := m.At(key)
 	at, _ := slices.BinarySearchFunc(list, e, order)
 	m.Put(key, slices.Insert(slices.Clip(list), at, e))

@@ -39,12 +39,17 @@ func (h *headerView) Values(dst []string, name string) []string {
 
 // Set implements plugin.Header.
 func (h *headerView) Set(name, value string) {
-	h.list.Set(h.keep(name), h.arena.CopyString(value))
+	kept := h.arena.CopyString(value)
+	if id := http1.LookupID(name); id != http1.HeaderOther && id.Name() == name {
+		h.list.SetID(id, kept)
+		return
+	}
+	h.list.Set(view(h.arena.CopyString(name)), kept)
 }
 
 // Add implements plugin.Header.
 func (h *headerView) Add(name, value string) {
-	h.list.Add(h.keep(name), h.arena.CopyString(value))
+	h.list.Add(view(h.arena.CopyString(name)), h.arena.CopyString(value))
 }
 
 // Del implements plugin.Header. Clearing a name clears its underscore form
@@ -71,14 +76,6 @@ func (h *headerView) HeaderValue(name string, i int) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// keep returns a name that lives as long as the exchange.
-func (h *headerView) keep(name string) string {
-	if known := http1.LookupID(name).Name(); known == name {
-		return known
-	}
-	return view(h.arena.CopyString(name))
 }
 
 func equalFold(a, b string) bool {

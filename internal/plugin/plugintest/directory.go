@@ -52,6 +52,15 @@ func (d *Directory) Credential(collection, key string) *entity.Credential {
 	return nil
 }
 
+// Holder implements plugin.Directory.
+func (d *Directory) Holder(collection, key string) (*entity.Credential, *entity.Consumer) {
+	c := d.Credential(collection, key)
+	if c == nil || c.Consumer == nil {
+		return c, nil
+	}
+	return c, d.Consumer(c.Consumer.ID)
+}
+
 // Credentials implements plugin.Directory.
 func (d *Directory) Credentials(collection string, consumer entity.ID) []*entity.Credential {
 	var out []*entity.Credential

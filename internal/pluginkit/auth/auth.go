@@ -61,10 +61,15 @@ func Accept(x plugin.Exchange, credential *entity.Credential, identifier string)
 		return false
 	}
 	people := x.Directory()
-	consumer := people.Consumer(credential.Consumer.ID)
+	return AcceptHolder(x, credential, people.Consumer(credential.Consumer.ID), identifier)
+}
+
+// AcceptHolder is Accept for a credential whose consumer is known, nil for none.
+func AcceptHolder(x plugin.Exchange, credential *entity.Credential, consumer *entity.Consumer, identifier string) bool {
 	if consumer == nil {
 		return false
 	}
+	people := x.Directory()
 	x.Authenticate(plugin.Identity{Consumer: consumer, Credential: credential, Groups: people.Groups(consumer)})
 	tellUpstream(x.Header(), consumer, identifier, false)
 	return true

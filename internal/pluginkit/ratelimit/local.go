@@ -4,6 +4,7 @@ package ratelimit
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"strings"
 	"sync"
 	"time"
@@ -27,14 +28,18 @@ type Local struct {
 }
 
 type shard struct {
-	mu        sync.Mutex
-	counters  map[Key]*counter
+	mu sync.Mutex
+	// counters are by the hash of their key.
+	counters  map[uint64]*counter
+	size      int
 	nextSweep int64
 }
 
 // counter holds the windows of one key. The periods of all instances with the
 // same key are counted together, each under its own index.
 type counter struct {
+	key    Key
+	next   *counter // another one whose key has the same hash
 	starts Windows
 	counts Usage
 	until  int64 // when the last window is over, in seconds since the epoch
@@ -47,7 +52,7 @@ type Windows [periods]int64
 func NewLocal(capacity int) *Local {
 	l := &Local{seed: maphash.MakeSeed(), perShard: max(capacity/shards, 1)}
 	for i := range l.shards {
-		l.shards[i].counters = map[Key]*counter{}
+		l.shards[i].counters = map[uint64]*counter{}
 	}
 	return l
 }
@@ -55,10 +60,10 @@ func NewLocal(capacity int) *Local {
 // Take counts 1 in each period of limits unless one of them is used up. It
 // returns what was counted before, and whether the request was counted.
 func (l *Local) Take(k Key, limits *Limits, now time.Time) (Usage, bool) {
-	s := l.shard(k)
+	s, hash := l.shard(&k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.counters[k]
+	c := s.find(hash, &k)
 	var used Usage
 	if c != nil {
 		c.roll(limits, now)
@@ -67,16 +72,16 @@ func (l *Local) Take(k Key, limits *Limits, now time.Time) (Usage, bool) {
 	if used.exhausts(limits) {
 		return used, false
 	}
-	s.add(k, c, limits, now, 1, l.perShard)
+	s.add(hash, &k, c, limits, now, 1, l.perShard)
 	return used, true
 }
 
 // Usage returns what was counted in the present windows of limits.
 func (l *Local) Usage(k Key, limits *Limits, now time.Time) Usage {
-	s := l.shard(k)
+	s, hash := l.shard(&k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.counters[k]
+	c := s.find(hash, &k)
 	if c == nil {
 		return Usage{}
 	}
@@ -86,10 +91,10 @@ func (l *Local) Usage(k Key, limits *Limits, now time.Time) Usage {
 
 // Add counts n in each period of limits.
 func (l *Local) Add(k Key, limits *Limits, now time.Time, n float64) {
-	s := l.shard(k)
+	s, hash := l.shard(&k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.add(k, s.counters[k], limits, now, n, l.perShard)
+	s.add(hash, &k, s.find(hash, &k), limits, now, n, l.perShard)
 }
 
 // Len returns the number of keys.
@@ -98,27 +103,41 @@ func (l *Local) Len() int {
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()
-		n += len(s.counters)
+		n += s.size
 		s.mu.Unlock()
 	}
 	return n
 }
 
-// shard returns where a key is. What tells keys of one scope apart is enough to
-// spread them.
-func (l *Local) shard(k Key) *shard {
-	if k.ID != "" {
-		return &l.shards[maphash.String(l.seed, k.ID)%shards]
+// shard returns where a key is, and its hash.
+func (l *Local) shard(k *Key) (*shard, uint64) {
+	hash := bits.RotateLeft64(maphash.String(l.seed, k.Scope), 1)
+	if k.Name != "" {
+		hash = bits.RotateLeft64(hash^maphash.String(l.seed, k.Name), 1)
 	}
-	return &l.shards[maphash.Comparable(l.seed, k.Addr)%shards]
+	if k.ID != "" {
+		hash ^= maphash.String(l.seed, k.ID)
+	} else {
+		hash ^= maphash.Comparable(l.seed, k.Addr)
+	}
+	return &l.shards[hash%shards], hash
 }
 
-func (s *shard) add(k Key, c *counter, limits *Limits, now time.Time, n float64, capacity int) {
+func (s *shard) find(hash uint64, k *Key) *counter {
+	c := s.counters[hash]
+	for c != nil && c.key != *k {
+		c = c.next
+	}
+	return c
+}
+
+func (s *shard) add(hash uint64, k *Key, c *counter, limits *Limits, now time.Time, n float64, capacity int) {
 	if c == nil {
 		s.makeRoom(now.Unix(), capacity)
-		c = &counter{}
-		k.ID = strings.Clone(k.ID)
-		s.counters[k] = c
+		c = &counter{key: *k, next: s.counters[hash]}
+		c.key.ID = strings.Clone(k.ID)
+		s.counters[hash] = c
+		s.size++
 	}
 	c.roll(limits, now)
 	for p, limit := range limits {
@@ -148,27 +167,41 @@ func (c *counter) roll(limits *Limits, now time.Time) {
 func (s *shard) makeRoom(now int64, capacity int) {
 	if now >= s.nextSweep || now < s.nextSweep-sweepEvery {
 		s.nextSweep = now + sweepEvery
-		for k, c := range s.counters {
+		for hash, c := range s.counters {
 			if c.until <= now {
-				delete(s.counters, k)
+				s.drop(hash)
 			}
 		}
 	}
-	if len(s.counters) < capacity {
+	if s.size < capacity {
 		return
 	}
-	var victim Key
+	var victim uint64
 	var worst *counter
 	looked := 0
-	for k, c := range s.counters { // iteration starts at random
+	for hash, c := range s.counters { // iteration starts at random
 		if worst == nil || c.until < worst.until || c.until == worst.until && c.total() < worst.total() {
-			victim, worst = k, c
+			victim, worst = hash, c
 		}
 		if looked++; looked == evictionSample {
 			break
 		}
 	}
-	delete(s.counters, victim)
+	s.drop(victim)
+}
+
+// drop takes out the newest counter with a hash.
+func (s *shard) drop(hash uint64) {
+	c := s.counters[hash]
+	if c == nil {
+		return
+	}
+	s.size--
+	if c.next == nil {
+		delete(s.counters, hash)
+	} else {
+		s.counters[hash] = c.next
+	}
 }
 
 func (c *counter) total() float64 {

@@ -101,3 +101,28 @@ func BenchmarkTake(b *testing.B) {
 		}
 	})
 }
+
+// Keys whose hashes are equal are counted apart.
+func TestKeysOfOneHash(t *testing.T) {
+	s := &shard{counters: map[uint64]*counter{}}
+	limits := Limits{Minute: 10}
+	keys := []Key{{ID: "a"}, {ID: "b"}, {ID: "c", Name: "n"}}
+	for i := range keys {
+		for range i + 1 {
+			s.add(7, &keys[i], s.find(7, &keys[i]), &limits, start, 1, 100)
+		}
+	}
+	for i := range keys {
+		if c := s.find(7, &keys[i]); c == nil || c.counts[Minute] != float64(i+1) {
+			t.Errorf("%v: %+v, want %d", keys[i], c, i+1)
+		}
+	}
+	if s.find(7, &Key{ID: "d"}) != nil || s.size != 3 {
+		t.Errorf("%d counters", s.size)
+	}
+	for left := 2; left >= 0; left-- {
+		if s.drop(7); s.size != left || s.find(7, &keys[0]) == nil != (left == 0) {
+			t.Errorf("%d counters after a drop, want %d", s.size, left)
+		}
+	}
+}

@@ -69,8 +69,8 @@ func (c *config) check(x plugin.Exchange) *plugin.Reply {
 	case key == "":
 		return auth.Refuse("No API key found in request", c.challenge)
 	}
-	credential := x.Directory().Credential(collection, key)
-	if credential == nil || expired(credential, x.Marks().Start) || !auth.Accept(x, credential, string(credential.ID)) {
+	credential, consumer := x.Directory().Holder(collection, key)
+	if credential == nil || expired(credential, x.Marks().Start) || !auth.AcceptHolder(x, credential, consumer, string(credential.ID)) {
 		return auth.Refuse("Unauthorized", c.challenge)
 	}
 	if c.HideCredentials {
