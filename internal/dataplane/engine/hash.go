@@ -73,11 +73,25 @@ func (f hashFacts) URICapture(name string) string {
 	return ""
 }
 
-// addHashCookie sets the cookie that brings a client back to its peer. The
-// attribute is spelt SameSite; Kong's Same-Site is ignored by browsers.
+// addHashCookie sets the cookie that brings a client back to its peer, in place
+// of one of that name from the upstream. The attribute is spelt SameSite; Kong's
+// Same-Site is ignored by browsers.
 func (ex *exchange) addHashCookie(h *http1.Header) {
-	if c := ex.hashCookie; c != nil {
-		line := c.Name + "=" + c.Value + "; Path=" + c.Path + "; SameSite=Lax; HttpOnly"
-		h.Add("Set-Cookie", []byte(line))
+	c := ex.hashCookie
+	if c == nil {
+		return
+	}
+	line := []byte(c.Name + "=" + c.Value + "; Path=" + c.Path + "; SameSite=Lax; HttpOnly")
+	const name = "Set-Cookie"
+	lines := h.AppendValues(nil, name)
+	same := slices.IndexFunc(lines, func(l []byte) bool { return strings.HasPrefix(view(l), c.Name+"=") })
+	if same < 0 {
+		h.Add(name, line)
+		return
+	}
+	lines[same] = line
+	h.Del(name)
+	for _, l := range lines {
+		h.Add(name, l)
 	}
 }
