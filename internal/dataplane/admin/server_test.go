@@ -19,7 +19,7 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 )
 
-func testSchemas(t *testing.T) entity.SchemaSet {
+func testSchemas(t testing.TB) entity.SchemaSet {
 	t.Helper()
 	s, err := entity.NewSchemaSet(
 		entity.PluginSchema{Name: "teller", Config: schema.NewRecord(
@@ -71,7 +71,7 @@ vaults:
 - {name: env, prefix: mine, config: {prefix: P_}}
 `
 
-func newServer(t *testing.T) *Server {
+func newServer(t testing.TB) *Server {
 	t.Helper()
 	schemas := testSchemas(t)
 	set, problems := entity.Decode([]byte(config), schemas)
@@ -362,4 +362,22 @@ func TestListenOnLoopbackOnly(t *testing.T) {
 	if err := newServer(t).Serve(l); err == nil || !strings.Contains(err.Error(), "not a loopback address") {
 		t.Errorf("served on %s: %v", l.Addr(), err)
 	}
+}
+
+// Whatever is asked, the answer is JSON and holds no secret.
+func FuzzServer(f *testing.F) {
+	s := newServer(f)
+	f.Add("/services/one/routes/r1", "size=1&offset=", "localhost")
+	f.Add("/consumers/alice/key-auth/x", "tags=a,b", "127.0.0.1:1")
+	f.Add("/tags/a%2Fb", "offset=MTIz", "[::1]")
+	f.Add("/upstreams/up.test/health", "size=%", "evil")
+	f.Add("/schemas/plugins/teller", "", "localhost")
+	f.Fuzz(func(t *testing.T, path, query, host string) {
+		r := &http.Request{Method: http.MethodGet, Host: host, Header: http.Header{}, URL: &url.URL{Path: path, RawQuery: query}}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if !json.Valid(w.Body.Bytes()) || strings.Contains(w.Body.String(), "hunter2") {
+			t.Errorf("%q?%q: %s", path, query, w.Body)
+		}
+	})
 }
