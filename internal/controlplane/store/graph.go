@@ -209,7 +209,20 @@ func (g *graph) fallBack(n *unit, r *recorder, bad fragment.Result, now client.O
 		return old.result(n.owner), now
 	}
 	// There is no earlier version: what is invalid is left out.
-	return fragment.Result{Problems: bad.Problems, Claims: nil, Facts: bad.Facts}, now
+	return fragment.Result{Problems: bad.Problems, Claims: references(bad.Claims), Facts: bad.Facts}, now
+}
+
+// references returns the claims of an object that is left out which still count:
+// that it refers to a plugin. A plugin that consumers share with one route is not
+// meant for all their requests while that route is invalid.
+func references(claims []fragment.Claim) []fragment.Claim {
+	var kept []fragment.Claim
+	for _, c := range claims {
+		if c.Scope == fragment.ClaimPluginOnRoute || c.Scope == fragment.ClaimPluginOnService {
+			kept = append(kept, c)
+		}
+	}
+	return kept
 }
 
 // replace puts a new result in the place of the old one and marks everyone who
