@@ -125,16 +125,33 @@ func TestClassesOf(t *testing.T) {
 		return c
 	}
 	owned := map[string]string{"owner": "uid"}
-	got := classesOf([]networkingv1.IngressClass{
-		class("z", "ours", map[string]string{"owner": "uid", fragment.AnnotationDefaultClass: "true"}),
-		class("a", "ours", owned), class("unserved", "ours", nil), class("nginx", "nginx", owned),
-	}, "ours", "owner")
-	want := admission.Classes{Ours: []fragment.Settings{{Class: "a", LocalRefused: true}, {Class: "z", DefaultClass: true, LocalRefused: true}}}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v", got)
+	legacy := class("legacy", "ours", owned)
+	group, namespace := kong, "shop"
+	legacy.Spec.Parameters = &networkingv1.IngressClassParametersReference{
+		APIGroup: &group, Kind: "IngressClassParameters", Name: "p", Namespace: &namespace,
 	}
-	if got = classesOf([]networkingv1.IngressClass{class("kong", kongController, nil)}, "ours", "owner"); !got.Shared || len(got.Ours) > 0 {
-		t.Errorf("beside Kong: %+v", got)
+	parameters := func(name types.NamespacedName) (kongv1alpha1.IngressClassParametersSpec, error) {
+		return kongv1alpha1.IngressClassParametersSpec{EnableLegacyRegexDetection: name.String() == "shop/p"}, nil
+	}
+	list := []networkingv1.IngressClass{
+		class("z", "ours", map[string]string{"owner": "uid", fragment.AnnotationDefaultClass: "true"}),
+		class("a", "ours", owned), class("unserved", "ours", nil), class("nginx", "nginx", owned), legacy,
+	}
+	got, err := classesOf(list, "ours", "owner", parameters)
+	want := admission.Classes{Ours: []fragment.Settings{
+		{Class: "a", LocalRefused: true}, {Class: "legacy", LocalRefused: true, LegacyRegexDetection: true}, {Class: "z", DefaultClass: true, LocalRefused: true},
+	}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if got, err = classesOf([]networkingv1.IngressClass{class("kong", kongController, nil)}, "ours", "owner", parameters); err != nil || !got.Shared || len(got.Ours) > 0 {
+		t.Errorf("beside Kong: %+v, %v", got, err)
+	}
+	failing := func(types.NamespacedName) (kongv1alpha1.IngressClassParametersSpec, error) {
+		return kongv1alpha1.IngressClassParametersSpec{}, errors.New("no cache")
+	}
+	if _, err = classesOf(list, "ours", "owner", failing); err == nil {
+		t.Error("parameters that are not known are not those that say nothing")
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/admission"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 )
 
@@ -79,25 +80,45 @@ func (l *lookup) Classes() (admission.Classes, error) {
 	if err := l.list(l.config.Objects, &list); err != nil {
 		return admission.Classes{}, err
 	}
-	return classesOf(list.Items, l.config.Controller, l.config.OwnerAnnotation), nil
+	return classesOf(list.Items, l.config.Controller, l.config.OwnerAnnotation, l.parameters)
+}
+
+// parameters returns IngressClassParameters, with nothing set when they do not
+// exist.
+func (l *lookup) parameters(name types.NamespacedName) (kongv1alpha1.IngressClassParametersSpec, error) {
+	p := &kongv1alpha1.IngressClassParameters{}
+	err := served(l.get(l.config.Objects, name, p))
+	return p.Spec, client.IgnoreNotFound(err)
 }
 
 // classesOf tells whose classes are whose: ours name our controller and the
 // gateway that serves them.
-func classesOf(list []networkingv1.IngressClass, controller, ownerAnnotation string) admission.Classes {
+func classesOf(
+	list []networkingv1.IngressClass, controller, ownerAnnotation string,
+	parameters func(types.NamespacedName) (kongv1alpha1.IngressClassParametersSpec, error),
+) (admission.Classes, error) {
 	var out admission.Classes
-	for _, c := range list {
+	for i := range list {
+		c := &list[i]
 		switch {
 		case c.Spec.Controller == kongController:
 			out.Shared = true
 		case c.Spec.Controller == controller && c.Annotations[ownerAnnotation] != "":
-			out.Ours = append(out.Ours, fragment.Settings{
+			settings := fragment.Settings{
 				Class: c.Name, DefaultClass: c.Annotations[fragment.AnnotationDefaultClass] == "true", LocalRefused: true,
-			})
+			}
+			if name, ok := store.ParametersOf(c); ok {
+				p, err := parameters(name)
+				if err != nil {
+					return admission.Classes{}, err
+				}
+				settings.LegacyRegexDetection = p.EnableLegacyRegexDetection
+			}
+			out.Ours = append(out.Ours, settings)
 		}
 	}
 	slices.SortFunc(out.Ours, func(a, b fragment.Settings) int { return cmp.Compare(a.Class, b.Class) })
-	return out
+	return out, nil
 }
 
 // Secret implements admission.Lookup.

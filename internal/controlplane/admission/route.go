@@ -48,6 +48,10 @@ func (j *judge) judgeRoute(o metav1.Object, result fragment.Result, v *view) {
 	for _, p := range result.Problems {
 		switch p.Reason {
 		case fragment.ReasonRouteInvalid:
+			if !result.Invalid {
+				j.decision.warn(p) // costs no route
+				continue
+			}
 			p.Message = p.Object.Kind + " failed schema validation: " + p.Message
 			j.decision.refuse(p)
 		case fragment.ReasonAnnotationIgnored:

@@ -5,6 +5,9 @@ package admission_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/admission"
+	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
 )
 
 func ingressWith(annotations, path string) string {
@@ -20,6 +23,8 @@ func TestIngresses(t *testing.T) {
 			"Ingress shop/web spec.rules[0].http.paths[0].backend: Ingress failed schema validation: the Kong route shop.web.web..80 is not valid: paths[0]: invalid regex: '/a(' (missing closing ): `/a(`) (correct the path, host or annotation)"}},
 		{name: "bad regex, of another class", object: strings.Replace(regex, "ingressClassName: kong", "ingressClassName: nginx", 1)},
 		{name: "bad regex, class by annotation", object: ingressWith("kubernetes.io/ingress.class: nginx", "/~/a(")},
+		{name: "host without certificate", object: strings.Replace(ingressWith("", "/"), "rules:", `tls: [{secretName: s, hosts: ["a.*.b"]}], rules:`, 1), warnings: []string{
+			`Ingress shop/web spec.tls[0].secretName: host "a.*.b" cannot have a certificate: wildcard must be leftmost or rightmost character (correct the host)`}},
 		{name: "bad protocols", object: ingressWith(`konghq.com/protocols: "http,gopher"`, "/"), refused: []string{
 			"Ingress shop/web metadata.annotations[konghq.com/protocols]: Ingress has invalid Kong annotations: invalid konghq.com/protocols value: http,gopher (use a comma list of http, https, grpc, grpcs, ws, wss, tcp, tls, tls_passthrough)"}},
 		{name: "bad annotation that Kong's controller ignores", object: ingressWith(`konghq.com/strip-path: maybe`, "/"), warnings: []string{
@@ -78,4 +83,17 @@ func TestUpstreamPolicies(t *testing.T) {
 		{name: "beside Kong", object: bad, shared: true, others: []string{service}},
 		{name: "beside Kong, used by ours", object: bad, shared: true, others: []string{service, ingressWith("", "/")}, refused: refused},
 	})
+}
+
+// What a path means depends on the class's parameters.
+func TestLegacyRegexDetection(t *testing.T) {
+	c := ourClass()
+	o := object(t, ingressWith("", `/a/(\\d+`))
+	for _, legacy := range []bool{false, true} {
+		c.classes.Ours[0].LegacyRegexDetection = legacy
+		d, err := admission.Review(o, nil, schemas.All(), c)
+		if err != nil || legacy != strings.Contains(strings.Join(lines(d.Violations), ""), "invalid regex") {
+			t.Errorf("legacy %v: %v, %v", legacy, lines(d.Violations), err)
+		}
+	}
 }

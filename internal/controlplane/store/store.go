@@ -233,18 +233,12 @@ func (s *Store) configure(g *graph, settings fragment.Settings) {
 	s.notify()
 }
 
-// parameters returns what the IngressClassParameters of a class say. Kong knows
-// those of a namespace only.
+// parameters returns what the IngressClassParameters of a class say.
 func (s *Store) parameters(class *netv1.IngressClass) kongv1alpha1.IngressClassParametersSpec {
-	if class == nil || class.Spec.Parameters == nil {
-		return kongv1alpha1.IngressClassParametersSpec{}
-	}
-	ref := class.Spec.Parameters
-	if ref.Kind != kongv1alpha1.IngressClassParametersKind || ref.APIGroup == nil || *ref.APIGroup != kongv1alpha1.GroupVersion.Group || ref.Namespace == nil {
-		return kongv1alpha1.IngressClassParametersSpec{}
-	}
-	if p, ok := s.objects.byKey[Key{KindIngressClassParameters, *ref.Namespace, ref.Name}].(*kongv1alpha1.IngressClassParameters); ok {
-		return p.Spec
+	if name, ok := ParametersOf(class); ok {
+		if p, ok := s.objects.byKey[Key{KindIngressClassParameters, name.Namespace, name.Name}].(*kongv1alpha1.IngressClassParameters); ok {
+			return p.Spec
+		}
 	}
 	return kongv1alpha1.IngressClassParametersSpec{}
 }
