@@ -139,14 +139,18 @@ func echo(x plugin.Exchange, message string) []byte {
 	return encode(out)
 }
 
-// captures tells the groups of the route's path without a name from the others.
+// captures lists the groups of the route's path by number, and those that have
+// a name by that as well (kong.request.get_uri_captures).
 func captures(groups []plugin.Capture) map[string]any {
 	named, unnamed := map[string]string{}, []string{}
-	for _, g := range groups {
-		if g.Name == "" {
-			unnamed = append(unnamed, strings.Clone(g.Value))
-		} else {
-			named[g.Name] = strings.Clone(g.Value)
+	for i, g := range groups {
+		if i == 0 {
+			continue // the whole match
+		}
+		value := strings.Clone(g.Value)
+		unnamed = append(unnamed, value)
+		if g.Name != "" {
+			named[g.Name] = value
 		}
 	}
 	return map[string]any{"named": named, "unnamed": unnamed}
