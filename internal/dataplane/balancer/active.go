@@ -4,6 +4,7 @@ package balancer
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -29,6 +30,8 @@ type Question struct {
 	// ServerName is that of TLS, Verify whether the certificate is checked.
 	ServerName string
 	Verify     bool
+	// Certificate is shown to a server that asks for one, nil for none.
+	Certificate *tls.Certificate
 }
 
 // Kong's defaults of active checks.
@@ -51,26 +54,31 @@ type active struct {
 	healthy, unhealthy time.Duration // intervals; 0 switches off
 	timeout            time.Duration
 	concurrency        int
-	question           Question // but for the address and, without its own, the names
+	question           Question // but for the address, the certificate and, without its own, the names
+	certificate        func() *tls.Certificate
 
 	stop  context.CancelFunc
 	ended sync.WaitGroup
 }
 
 // newActive returns the active check of an upstream, nil if it has none.
-func newActive(u *entity.Upstream, probe Probe) *active {
-	if u.Healthchecks == nil || u.Healthchecks.Active == nil || probe == nil {
+func newActive(u *entity.Upstream, store *Store) *active {
+	if u.Healthchecks == nil || u.Healthchecks.Active == nil || store.Probe == nil {
 		return nil
 	}
 	c := u.Healthchecks.Active
 	a := &active{
 		checks:      checks{healthyStatuses: activeHealthyStatuses, unhealthyStatuses: activeUnhealthyStatuses},
-		probe:       probe,
+		probe:       store.Probe,
+		certificate: func() *tls.Certificate { return nil },
 		timeout:     interval(c.Timeout, defaultProbeTimeout),
 		concurrency: or(c.Concurrency, defaultProbeConcurrency),
 		question: Question{
 			Type: c.Type, Host: u.HostHeader, Path: c.HTTPPath, Headers: c.Headers, ServerName: c.HTTPSSNI, Verify: or(c.HTTPSVerifyCertificate, true),
 		},
+	}
+	if ref := u.ClientCertificate; ref != nil && store.Certificate != nil {
+		a.certificate = func() *tls.Certificate { return store.Certificate(ref.ID) }
 	}
 	switch a.question.Type {
 	case "":
@@ -170,6 +178,7 @@ func (a *active) ask(ctx context.Context, p *Peer) {
 	if q.ServerName == "" {
 		q.ServerName = q.Host
 	}
+	q.Certificate = a.certificate()
 	limited, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	status, err := a.probe(limited, &q)

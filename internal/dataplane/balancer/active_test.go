@@ -4,6 +4,7 @@ package balancer
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/netip"
 	"os"
@@ -162,5 +163,34 @@ func TestActiveChecksOfNames(t *testing.T) {
 	defer w.mu.Unlock()
 	if w.last.Addr.String() != "10.0.0.9:80" || w.last.Host != "a.test" || w.last.ServerName != "a.test" || w.last.Path != "/" {
 		t.Errorf("asked %+v", w.last)
+	}
+}
+
+// TestActiveChecksShowTheCertificate of the upstream, as it is at the time.
+func TestActiveChecksShowTheCertificate(t *testing.T) {
+	w := newWorld()
+	shown := &tls.Certificate{}
+	store := &Store{Probe: w.probe, Certificate: func(id entity.ID) *tls.Certificate {
+		if id == "cert" {
+			return shown
+		}
+		return nil
+	}}
+	check := &entity.ActiveHealthcheck{Type: "https", Healthy: &entity.HealthStatuses{Interval: ptr(0.002)}}
+	u := &entity.Upstream{Name: "up.test", ClientCertificate: &entity.Ref{ID: "cert"}, Healthchecks: &entity.Healthchecks{Active: check}}
+	b, err := New(store, u, []*entity.Target{{Target: "10.0.0.1:1"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	eventually(t, "the target is asked", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.asked[1] > 0
+	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.last.Certificate != shown {
+		t.Errorf("%+v", w.last)
 	}
 }

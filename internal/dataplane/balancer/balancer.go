@@ -125,7 +125,7 @@ func Follow(store *Store, u *entity.Upstream, targets []*entity.Target, resolve 
 		return nil, fmt.Errorf("upstream %q: algorithm: %q is not supported; use %s, %s, %s, %s or %s",
 			u.Name, u.Algorithm, RoundRobin, LeastConnections, ConsistentHashing, Latency, StickySessions)
 	}
-	b.active = newActive(u, store.Probe)
+	b.active = newActive(u, store)
 	b.checked = b.passive.limits != [counterKinds]int{} || b.active != nil
 	if u.Healthchecks != nil {
 		b.threshold = or(u.Healthchecks.Threshold, 0)

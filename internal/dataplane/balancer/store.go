@@ -3,11 +3,14 @@
 package balancer
 
 import (
+	"crypto/tls"
 	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // stateRetention is how long the state of an address outlives its last use in a
@@ -22,6 +25,9 @@ type Store struct {
 	// Probe asks addresses for active health checks; nil means that there are
 	// none. Set before first use only.
 	Probe Probe
+	// Certificate returns the certificate of an entity that probes show, nil if
+	// there is none; nil means that they show none. Set before first use only.
+	Certificate func(entity.ID) *tls.Certificate
 
 	mu     sync.Mutex
 	states map[stateKey]*stored

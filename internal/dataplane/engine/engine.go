@@ -4,6 +4,7 @@ package engine
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -113,6 +114,12 @@ func New(options Options) (*Engine, error) {
 		accessLog:    options.AccessLog,
 		stats:        newStats(),
 		peerStates:   &balancer.Store{Probe: probe.New(options.Dialer)},
+	}
+	e.peerStates.Certificate = func(id entity.ID) *tls.Certificate {
+		if s := e.current.Load(); s != nil {
+			return s.certs.Certificate(id)
+		}
+		return nil
 	}
 	err := e.setUpTLS()
 	if err != nil {

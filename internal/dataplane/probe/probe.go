@@ -45,13 +45,17 @@ func ask(ctx context.Context, dialer upstream.Dialer, q *balancer.Question) (int
 			request.Header.Add(name, v)
 		}
 	}
+	secure := &tls.Config{
+		MinVersion: tls.VersionTLS12, ServerName: q.ServerName, InsecureSkipVerify: !q.Verify, //nolint:gosec // https_verify_certificate
+	}
+	if q.Certificate != nil {
+		secure.Certificates = []tls.Certificate{*q.Certificate}
+	}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, network, q.Addr.String())
 		},
-		TLSClientConfig: &tls.Config{
-			MinVersion: tls.VersionTLS12, ServerName: q.ServerName, InsecureSkipVerify: !q.Verify, //nolint:gosec // https_verify_certificate
-		},
+		TLSClientConfig:   secure,
 		DisableKeepAlives: true, DisableCompression: true,
 	}
 	answer, err := transport.RoundTrip(request)

@@ -4,6 +4,9 @@ package probe_test
 
 import (
 	"context"
+	"crypto/tls"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -81,5 +84,24 @@ func TestProbe(t *testing.T) {
 				t.Errorf("got %d, %v", status, err)
 			}
 		})
+	}
+}
+
+func TestProbeShowsItsCertificate(t *testing.T) {
+	var names []string
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		names = append(names, r.TLS.PeerCertificates[0].DNSNames...)
+	}))
+	s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	q := &balancer.Question{Addr: address(t, s.URL), Type: "https", Host: "up.test", Path: "/", ServerName: "up.test"}
+	if _, err := probe.New(&net.Dialer{})(t.Context(), q); err == nil {
+		t.Error("without a certificate it is let in")
+	}
+	q.Certificate = &s.TLS.Certificates[0]
+	if status, err := probe.New(&net.Dialer{})(t.Context(), q); err != nil || status != http.StatusOK || len(names) == 0 {
+		t.Errorf("%d, %v, names %v", status, err, names)
 	}
 }
