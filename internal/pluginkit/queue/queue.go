@@ -87,6 +87,10 @@ func (q *Queue) Len() int {
 	return len(q.entries)
 }
 
+// Done returns a channel that is closed when the queue was closed and has sent,
+// or given up, what was left in it.
+func (q *Queue) Done() <-chan struct{} { return q.done }
+
 // Close sends what is left without waiting for batches to fill. It returns
 // when everything was sent, or after a short grace. Nothing may be added after
 // Close.

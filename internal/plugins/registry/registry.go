@@ -11,11 +11,13 @@ import (
 	botdetection "github.com/kong/kong-istio-gateway/internal/plugins/bot-detection"
 	correlationid "github.com/kong/kong-istio-gateway/internal/plugins/correlation-id"
 	cors "github.com/kong/kong-istio-gateway/internal/plugins/cors"
+	filelog "github.com/kong/kong-istio-gateway/internal/plugins/file-log"
 	hmacauth "github.com/kong/kong-istio-gateway/internal/plugins/hmac-auth"
 	httplog "github.com/kong/kong-istio-gateway/internal/plugins/http-log"
 	iprestriction "github.com/kong/kong-istio-gateway/internal/plugins/ip-restriction"
 	jwt "github.com/kong/kong-istio-gateway/internal/plugins/jwt"
 	keyauth "github.com/kong/kong-istio-gateway/internal/plugins/key-auth"
+	loggly "github.com/kong/kong-istio-gateway/internal/plugins/loggly"
 	prometheus "github.com/kong/kong-istio-gateway/internal/plugins/prometheus"
 	proxycache "github.com/kong/kong-istio-gateway/internal/plugins/proxy-cache"
 	ratelimiting "github.com/kong/kong-istio-gateway/internal/plugins/rate-limiting"
@@ -25,6 +27,9 @@ import (
 	requesttransformer "github.com/kong/kong-istio-gateway/internal/plugins/request-transformer"
 	responseratelimiting "github.com/kong/kong-istio-gateway/internal/plugins/response-ratelimiting"
 	responsetransformer "github.com/kong/kong-istio-gateway/internal/plugins/response-transformer"
+	syslog "github.com/kong/kong-istio-gateway/internal/plugins/syslog"
+	tcplog "github.com/kong/kong-istio-gateway/internal/plugins/tcp-log"
+	udplog "github.com/kong/kong-istio-gateway/internal/plugins/udp-log"
 	"github.com/kong/kong-istio-gateway/internal/plugins/unusable"
 )
 
@@ -36,11 +41,13 @@ func All() []plugin.Registration {
 		botdetection.Registration,
 		correlationid.Registration,
 		cors.Registration,
+		filelog.Registration,
 		hmacauth.Registration,
 		httplog.Registration,
 		iprestriction.Registration,
 		jwt.Registration,
 		keyauth.Registration,
+		loggly.Registration,
 		prometheus.Registration,
 		proxycache.Registration,
 		ratelimiting.Registration,
@@ -50,6 +57,9 @@ func All() []plugin.Registration {
 		requesttransformer.Registration,
 		responseratelimiting.Registration,
 		responsetransformer.Registration,
+		syslog.Registration,
+		tcplog.Registration,
+		udplog.Registration,
 		unusable.Registration,
 	}
 }

@@ -11,11 +11,13 @@ import (
 	botdetection "github.com/kong/kong-istio-gateway/internal/plugins/bot-detection/schema"
 	correlationid "github.com/kong/kong-istio-gateway/internal/plugins/correlation-id/schema"
 	cors "github.com/kong/kong-istio-gateway/internal/plugins/cors/schema"
+	filelog "github.com/kong/kong-istio-gateway/internal/plugins/file-log/schema"
 	hmacauth "github.com/kong/kong-istio-gateway/internal/plugins/hmac-auth/schema"
 	httplog "github.com/kong/kong-istio-gateway/internal/plugins/http-log/schema"
 	iprestriction "github.com/kong/kong-istio-gateway/internal/plugins/ip-restriction/schema"
 	jwt "github.com/kong/kong-istio-gateway/internal/plugins/jwt/schema"
 	keyauth "github.com/kong/kong-istio-gateway/internal/plugins/key-auth/schema"
+	loggly "github.com/kong/kong-istio-gateway/internal/plugins/loggly/schema"
 	prometheus "github.com/kong/kong-istio-gateway/internal/plugins/prometheus/schema"
 	proxycache "github.com/kong/kong-istio-gateway/internal/plugins/proxy-cache/schema"
 	ratelimiting "github.com/kong/kong-istio-gateway/internal/plugins/rate-limiting/schema"
@@ -25,6 +27,9 @@ import (
 	requesttransformer "github.com/kong/kong-istio-gateway/internal/plugins/request-transformer/schema"
 	responseratelimiting "github.com/kong/kong-istio-gateway/internal/plugins/response-ratelimiting/schema"
 	responsetransformer "github.com/kong/kong-istio-gateway/internal/plugins/response-transformer/schema"
+	syslog "github.com/kong/kong-istio-gateway/internal/plugins/syslog/schema"
+	tcplog "github.com/kong/kong-istio-gateway/internal/plugins/tcp-log/schema"
+	udplog "github.com/kong/kong-istio-gateway/internal/plugins/udp-log/schema"
 	unusable "github.com/kong/kong-istio-gateway/internal/plugins/unusable/schema"
 )
 
@@ -35,11 +40,13 @@ var all = func() entity.SchemaSet {
 		botdetection.Plugin,
 		correlationid.Plugin,
 		cors.Plugin,
+		filelog.Plugin,
 		hmacauth.Plugin,
 		httplog.Plugin,
 		iprestriction.Plugin,
 		jwt.Plugin,
 		keyauth.Plugin,
+		loggly.Plugin,
 		prometheus.Plugin,
 		proxycache.Plugin,
 		ratelimiting.Plugin,
@@ -49,6 +56,9 @@ var all = func() entity.SchemaSet {
 		requesttransformer.Plugin,
 		responseratelimiting.Plugin,
 		responsetransformer.Plugin,
+		syslog.Plugin,
+		tcplog.Plugin,
+		udplog.Plugin,
 		unusable.Plugin,
 	)
 	if err != nil {

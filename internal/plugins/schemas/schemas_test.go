@@ -19,12 +19,16 @@ import (
 // required is the least that a plugin accepts, for those that need anything.
 var required = map[string]string{
 	"acl":                   `{"allow":["a"]}`,
+	"file-log":              `{"path":"/a"}`,
 	"http-log":              `{"http_endpoint":"http://a/"}`,
 	"ip-restriction":        `{"allow":["10.0.0.1"]}`,
+	"loggly":                `{"key":"a"}`,
 	"proxy-cache":           `{"strategy":"memory"}`,
 	"rate-limiting":         `{"minute":1}`,
 	"redirect":              `{"location":"http://a/"}`,
 	"response-ratelimiting": `{"limits":{"v":{"minute":1}}}`,
+	"tcp-log":               `{"host":"a","port":1}`,
+	"udp-log":               `{"host":"a","port":1}`,
 }
 
 func parse(t *testing.T, text string) map[string]any {

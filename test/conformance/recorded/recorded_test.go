@@ -41,10 +41,12 @@ const atOnce = 16
 var apart = map[string]map[string]string{
 	"tls": {
 		"plugins/http-log/record-":         "the record holds scheme, port and TLS of the request",
+		"plugins/udp-log/record":           "the record holds scheme, port and TLS of the request",
 		"plugins/request-termination/echo": "the scheme is echoed",
 	},
 	"http2": {
 		"plugins/http-log/record-":          "the record holds scheme, size and connection header of the request",
+		"plugins/udp-log/record":            "the record holds scheme, size and connection header of the request",
 		"plugins/request-termination/echo":  "scheme and connection header are echoed",
 		"plugins/hmac-auth/request-line":    "the version in the request line is signed",
 		"plugins/hmac-auth/enforce-headers": "the version in the request line is signed",

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package logqueue
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kong/kong-istio-gateway/internal/plugin/plugintest"
+)
+
+const patience = 10 * time.Second
+
+// kept is a sink that remembers.
+type kept struct {
+	mu     sync.Mutex
+	got    []string
+	closed chan struct{}
+}
+
+func (k *kept) Send(_ context.Context, batch [][]byte) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, record := range batch {
+		k.got = append(k.got, string(record))
+	}
+	return nil
+}
+
+func (k *kept) Close() { close(k.closed) }
+
+// Instances with the same config share a sink, which is closed behind the last
+// record of the last of them.
+func TestInstancesShareASink(t *testing.T) {
+	host := &plugintest.Host{}
+	var sinks []*kept
+	open := func(conf any) *Logger {
+		l, err := Open(host, "test", conf, Once(), func() Sink {
+			sinks = append(sinks, &kept{closed: make(chan struct{})})
+			return sinks[len(sinks)-1]
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	a, b, other := open("one"), open("one"), open("two")
+	if len(sinks) != 2 {
+		t.Fatalf("%d sinks for two configs", len(sinks))
+	}
+	other.Close()
+	<-sinks[1].closed
+	a.Add([]byte("front "), plugintest.New(time.Now(), "GET", "/a"))
+	a.Close()
+	b.Log(plugintest.New(time.Now(), "GET", "/b"))
+	b.AddSession([]byte("front "), plugintest.NewSession(time.Now()))
+	b.StreamLog(plugintest.NewSession(time.Now()))
+	b.Close()
+	select {
+	case <-sinks[0].closed:
+	case <-time.After(patience):
+		t.Fatal("the sink is not closed")
+	}
+	var starts []string
+	for _, record := range sinks[0].got {
+		start, _, _ := strings.Cut(record, ":")
+		starts = append(starts, start)
+	}
+	if got := strings.Join(starts, " "); got != `front {"request" {"request" front {"session" {"session"` {
+		t.Errorf("got %s", got)
+	}
+	if open("one"); len(sinks) != 3 {
+		t.Error("a queue that ended is used again")
+	}
+}
+
+// Each record is a datagram, and one that cannot be sent costs no other.
+func TestDatagrams(t *testing.T) {
+	udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "log")
+	local, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := &plugintest.Host{}
+	for name, c := range map[string]struct {
+		sink *Datagrams
+		conn net.Conn
+	}{
+		"udp":   {NewUDP(host, "127.0.0.1", udp.LocalAddr().(*net.UDPAddr).Port, 10000), udp},
+		"local": {NewLocal(host, path), local},
+	} {
+		defer func() { _ = c.conn.Close() }()
+		_ = c.conn.SetReadDeadline(time.Now().Add(patience))
+		err := c.sink.Send(t.Context(), [][]byte{[]byte("one"), make([]byte, 8<<20), []byte("two")})
+		if err == nil || !strings.Contains(err.Error(), "1 of 3") {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, want := range []string{"one", "two"} {
+			buffer := make([]byte, 100)
+			if n, err := c.conn.Read(buffer); err != nil || string(buffer[:n]) != want {
+				t.Errorf("%s: got %q, %v; want %s", name, buffer[:n], err, want)
+			}
+		}
+	}
+}
