@@ -4,11 +4,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/admin"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
@@ -18,31 +16,6 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/plugins/registry"
 	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
 )
-
-// parseAdminListen reads Kong's admin_listen: addresses on loopback, separated
-// by commas, or off. Options that concern sockets alone are allowed and have no
-// effect.
-func parseAdminListen(text string) (addresses []string, err error) {
-	if strings.TrimSpace(text) == "off" {
-		return nil, nil
-	}
-	for part := range strings.SplitSeq(text, ",") {
-		words := strings.Fields(part)
-		if len(words) == 0 {
-			return nil, fmt.Errorf("admin_listen: %q has an empty part; give 127.0.0.1:8001, or off", text)
-		}
-		if err := admin.CheckListen(words[0]); err != nil {
-			return nil, fmt.Errorf("admin_listen: %w", err)
-		}
-		for _, option := range words[1:] {
-			if option != "reuseport" && option != "deferred" && !strings.HasPrefix(option, "backlog=") {
-				return nil, fmt.Errorf("admin_listen: %s has the option %q; the Admin view is plain HTTP on loopback", words[0], option)
-			}
-		}
-		addresses = append(addresses, words[0])
-	}
-	return addresses, nil
-}
 
 // adminView shows the running entities. The zero value shows nothing and keeps
 // nothing.
@@ -67,19 +40,7 @@ func newAdminView(p *process, node string) adminView {
 	})}
 }
 
-// listen serves the view on each address until it is closed. What ends a
-// listener goes to failed.
-func (v adminView) listen(ctx context.Context, addresses []string, failed chan<- error) error {
-	for _, address := range addresses {
-		var config net.ListenConfig
-		l, err := config.Listen(ctx, "tcp", address)
-		if err != nil {
-			return fmt.Errorf("admin_listen: %w", err)
-		}
-		go func() { failed <- v.server.Serve(l) }()
-	}
-	return nil
-}
+func (v adminView) serve(l net.Listener) error { return v.server.Serve(l) }
 
 func (v adminView) close(ctx context.Context) {
 	if v.server != nil {
@@ -101,7 +62,7 @@ func (p *process) info() map[string]any {
 		"version": version, "tagline": "Kong Istio Gateway", "hostname": host,
 		"pids": map[string]any{"master": os.Getpid()},
 		"configuration": map[string]any{
-			"database": "off", "role": role, "admin_listen": p.options.adminListen, "status_listen": []string{p.options.statusListen},
+			"database": "off", "role": role, "admin_listen": p.options.adminListen, "status_listen": p.options.statusListen,
 			"declarative_config": p.options.declarativeConfig,
 		},
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
 	"path/filepath"
 	"reflect"
@@ -29,6 +30,24 @@ func TestParseAdminListen(t *testing.T) {
 		{"127.0.0.1", nil, "not an address with a port"},
 	} {
 		got, err := parseAdminListen(c.text)
+		if !reflect.DeepEqual(got, c.want) || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%q: %v, %v", c.text, got, err)
+		}
+	}
+}
+
+func TestParseStatusListen(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want []string
+		err  string
+	}{
+		{"off", nil, ""},
+		{"0.0.0.0:8100, [::]:8100 reuseport backlog=16384", []string{"0.0.0.0:8100", "[::]:8100"}, ""},
+		{"0.0.0.0:8543 ssl", nil, `has the option "ssl"`},
+		{"8100", nil, "status_listen: \"8100\" is not an address with a port, as 127.0.0.1:8007"},
+	} {
+		got, err := parseStatusListen(c.text)
 		if !reflect.DeepEqual(got, c.want) || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%q: %v, %v", c.text, got, err)
 		}
@@ -92,5 +111,29 @@ consumers:
 	until(t, "the refusal", func() bool { _, problems := a.status(t); return len(problems) > 0 })
 	if code, _ := ask("/services/second"); code != http.StatusOK {
 		t.Errorf("what runs: %d", code)
+	}
+}
+
+// Both families can have the same port, as in Kong's Helm chart.
+func TestBothFamilies(t *testing.T) {
+	_, port, err := net.SplitHostPort(freeAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	addresses := []string{"0.0.0.0:" + port, "[::]:" + port}
+	var listeners []net.Listener
+	accepting := make(chan net.Listener, len(addresses))
+	failed := make(chan error, len(addresses))
+	err = serveOn(t.Context(), "status_listen", addresses, func(l net.Listener) error { accepting <- l; return nil }, failed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range addresses {
+		listeners = append(listeners, <-accepting)
+	}
+	for _, l := range listeners {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

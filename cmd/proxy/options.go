@@ -28,7 +28,7 @@ type options struct {
 
 	declarativeConfig string
 	listen            []engine.ListenSpec
-	statusListen      string
+	statusListen      []string
 	adminListen       []string
 	streamListen      []listener.Spec
 	settings          engine.Settings
@@ -71,14 +71,14 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 		}
 		return fallback
 	}
-	var listen, streamListen, adminListen, gateway, compatibility string
+	var listen, streamListen, statusListen, adminListen, gateway, compatibility string
 	var drainDelay, drainTimeout int
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	flags.TextVar(&o.logLevel, "log-level", kongLogLevel(env("KONG_LOG_LEVEL", "info")), "debug, info, warn or error")
 	flags.StringVar(&o.declarativeConfig, "declarative-config", env("KONG_DECLARATIVE_CONFIG", ""), "Kong declarative file (format 3.0) to run alone with")
 	flags.StringVar(&listen, "proxy-listen", env("KONG_PROXY_LISTEN", defaultListen), "HTTP listeners in Kong's syntax, or off")
 	flags.StringVar(&streamListen, "stream-listen", env("KONG_STREAM_LISTEN", "off"), "TCP, TLS and UDP listeners in Kong's syntax, or off")
-	flags.StringVar(&o.statusListen, "status-listen", env("KONG_STATUS_LISTEN", defaultStatusListen), "address of the Status API, or off")
+	flags.StringVar(&statusListen, "status-listen", env("KONG_STATUS_LISTEN", defaultStatusListen), "addresses of the Status API, or off")
 	flags.StringVar(&adminListen, "admin-listen", env("KONG_ADMIN_LISTEN", "off"), "loopback addresses of the read-only Admin view, as 127.0.0.1:8001, or off")
 	flags.BoolVar(&o.accessLog, "access-log", env("KONG_PROXY_ACCESS_LOG", "off") != "off", "write a line per request to standard output")
 	flags.StringVar(&compatibility, "compatibility", env("KONG_COMPATIBILITY", string(entity.Line39)), "Kong whose defaults stand for what the configuration leaves open: 3.9 or 3.14")
@@ -115,6 +115,9 @@ func parseOptions(args []string, lookup func(string) (string, bool)) (*options, 
 		return nil, err
 	}
 	if o.streamListen, err = listener.Parse(listener.Stream, streamListen); err != nil {
+		return nil, err
+	}
+	if o.statusListen, err = parseStatusListen(statusListen); err != nil {
 		return nil, err
 	}
 	if o.adminListen, err = parseAdminListen(adminListen); err != nil {

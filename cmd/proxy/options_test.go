@@ -49,7 +49,7 @@ func TestEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.declarativeConfig != "kong.yml" || !o.listen[0].TLS || o.logLevel != slog.LevelError || o.statusListen != "off" ||
+	if o.declarativeConfig != "kong.yml" || !o.listen[0].TLS || o.logLevel != slog.LevelError || o.statusListen != nil ||
 		!o.accessLog || len(o.settings.TrustedIPs) != 1 {
 		t.Errorf("%+v", o)
 	}

@@ -5,9 +5,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"runtime"
@@ -160,16 +158,11 @@ func (p *process) describe(bytes status.Bytes) any {
 // drain short.
 func (p *process) run(ctx, hurry context.Context) error {
 	// Status first: a probe must be able to ask why nothing is served yet.
-	statusErr := make(chan error, 1+len(p.options.adminListen))
-	if p.options.statusListen != "off" {
-		var config net.ListenConfig
-		l, err := config.Listen(ctx, "tcp", p.options.statusListen)
-		if err != nil {
-			return fmt.Errorf("status_listen: %w", err)
-		}
-		go func() { statusErr <- p.status.Serve(l) }()
+	statusErr := make(chan error, len(p.options.statusListen)+len(p.options.adminListen))
+	if err := serveOn(ctx, "status_listen", p.options.statusListen, p.status.Serve, statusErr); err != nil {
+		return err
 	}
-	if err := p.admin.listen(ctx, p.options.adminListen, statusErr); err != nil {
+	if err := serveOn(ctx, "admin_listen", p.options.adminListen, p.admin.serve, statusErr); err != nil {
 		return err
 	}
 	if err := p.source.start(ctx); err != nil {
