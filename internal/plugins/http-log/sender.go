@@ -70,9 +70,9 @@ func newSender(c *config, host plugin.Host) (*sender, error) {
 	return s, nil
 }
 
-// send delivers a batch. With batches of one the body is the record itself,
+// Send implements logqueue.Sink. With batches of one the body is the record itself,
 // otherwise always a list.
-func (s *sender) send(ctx context.Context, batch [][]byte) error {
+func (s *sender) Send(ctx context.Context, batch [][]byte) error {
 	body := batch[0]
 	if s.list {
 		body = append([]byte{'['}, bytes.Join(batch, []byte{','})...)
@@ -100,3 +100,6 @@ func (s *sender) send(ctx context.Context, batch [][]byte) error {
 	}
 	return nil
 }
+
+// Close implements logqueue.Sink.
+func (s *sender) Close() { s.transport.CloseIdleConnections() }
