@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/admin"
@@ -56,16 +57,26 @@ func parseAPIListen(setting, text, example string, check func(address string) er
 // listener goes to failed.
 func serveOn(ctx context.Context, setting string, addresses []string, serve func(net.Listener) error, failed chan<- error) error {
 	for _, address := range addresses {
-		network := "tcp"
-		if len(addresses) > 1 && strings.HasPrefix(address, "[") {
-			network = "tcp6" // [::] beside 0.0.0.0 must leave IPv4 alone
-		}
 		var config net.ListenConfig
-		l, err := config.Listen(ctx, network, address)
+		l, err := config.Listen(ctx, networkOf(address, len(addresses) > 1), address)
 		if err != nil {
 			return fmt.Errorf("%s: %w", setting, err)
 		}
 		go func() { failed <- serve(l) }()
 	}
 	return nil
+}
+
+// networkOf returns the network to listen on. One wildcard address stands for
+// both families; beside others it must leave the other family alone.
+func networkOf(address string, several bool) string {
+	host, _, _ := net.SplitHostPort(address)
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case !several || err != nil:
+		return "tcp"
+	case ip.Is4():
+		return "tcp4"
+	}
+	return "tcp6"
 }
