@@ -416,11 +416,20 @@ func (n *names) resolve(_ context.Context, host string) ([]Address, time.Time, e
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	defer n.asked.Add(1)
+	if addrs, known := n.addrs[host]; known && addrs == nil {
+		return nil, time.Time{}, gone{}
+	}
 	if len(n.addrs[host]) == 0 {
 		return nil, time.Time{}, errors.New("no such name")
 	}
 	return n.addrs[host], n.now().Add(n.ttl), nil
 }
+
+// gone is the error of a name that the DNS does not have.
+type gone struct{}
+
+func (gone) Error() string  { return "gone" }
+func (gone) NotFound() bool { return true }
 
 func address(s string, port uint16, weight int) Address {
 	return Address{Addr: netip.MustParseAddr(s), Port: port, Weight: weight}
@@ -460,7 +469,7 @@ func TestNames(t *testing.T) {
 	}
 
 	dns.set("a.test", address("10.0.0.1", 0, 0))
-	dns.set("srv.test") // now fails: its addresses stay
+	dns.set("srv.test", []Address{}...) // now fails: its addresses stay
 	clock.Add(11)
 	expires := b.expires.Load()
 	if err := b.Prepare(t.Context()); err != nil {
@@ -475,6 +484,15 @@ func TestNames(t *testing.T) {
 	if b.Peers()[0] != kept {
 		t.Error("a peer that stayed lost its identity")
 	}
+
+	dns.set("srv.test") // is gone
+	clock.Add(11)
+	eventually(t, "the addresses of a name that is gone are", func() bool {
+		if err := b.Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return list() == "a.test@10.0.0.1:80*100 10.0.0.9@10.0.0.9:1*100"
+	})
 }
 
 // TestUseSRVName: Host is what the SRV record leads to, if the upstream wants

@@ -4,6 +4,7 @@ package balancer
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 )
@@ -50,7 +51,8 @@ func (b *Balancer) resolved() error {
 }
 
 // resolveAll asks for all names and installs the peers. The addresses of a name
-// that cannot be resolved now stay. It holds b.refresh.
+// that cannot be resolved now stay, those of one that is gone do not: they may
+// be somebody else's soon. It holds b.refresh.
 func (b *Balancer) resolveAll(ctx context.Context) {
 	if b.closed {
 		return
@@ -70,7 +72,9 @@ func (b *Balancer) resolveAll(ctx context.Context) {
 				b.firstErr = err
 			}
 			expires = now.Add(retryFailedNames)
-			peers = append(peers, b.current(t)...)
+			if !notFound(err) {
+				peers = append(peers, b.current(t)...)
+			}
 		}
 		if expires.Before(next) {
 			next = expires
@@ -81,6 +85,11 @@ func (b *Balancer) resolveAll(ctx context.Context) {
 	}
 	b.install(peers)
 	b.expires.Store(next.UnixNano())
+}
+
+func notFound(err error) bool {
+	var e interface{ NotFound() bool }
+	return errors.As(err, &e) && e.NotFound()
 }
 
 func (b *Balancer) current(t target) []*Peer {

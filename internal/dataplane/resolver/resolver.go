@@ -41,6 +41,10 @@ func (e *Error) Timeout() bool {
 	return errors.As(e.Err, &t) && t.Timeout()
 }
 
+// NotFound reports whether the DNS says that there is no such name, or that it
+// has no address.
+func (e *Error) NotFound() bool { return errors.Is(e.Err, ErrNotFound) }
+
 // minTTL keeps a record with TTL 0 from being asked for at every request.
 const minTTL = time.Second
 

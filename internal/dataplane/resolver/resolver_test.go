@@ -333,7 +333,8 @@ func TestNegativeCache(t *testing.T) {
 	r, c := newResolver(s, nil)
 	for _, host := range []string{"none.test", "noaddr.test"} {
 		for range 3 {
-			if _, _, err := lookup(t, r, host); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), host) {
+			var e *Error
+			if _, _, err := lookup(t, r, host); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), host) || !errors.As(err, &e) || !e.NotFound() {
 				t.Errorf("%s: %v", host, err)
 			}
 		}
