@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -213,5 +214,48 @@ func TestSecretsOfAnotherNamespace(t *testing.T) {
 	}
 	if rejected := p.gateway.Update(plugin("{vault://file/word}")); len(rejected) > 0 {
 		t.Errorf("its own secret again: %v", rejected)
+	}
+}
+
+// What cannot run for lack of a secret is told the control plane, and told anew
+// when the secret comes: namespaces are kept apart there by default.
+func TestSecretsOfAFleet(t *testing.T) {
+	root := t.TempDir()
+	o, err := parseOptions([]string{
+		"--control-plane", "127.0.0.1:1", "--gateway", "ns/edge", "--token-file", filepath.Join(root, "none"), "--control-plane-ca-dir", root, "--proxy-listen", "off",
+	}, func(name string) (string, bool) {
+		value, ok := map[string]string{"KONG_VAULT_FILE_ROOT": root}[name]
+		return value, ok
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log lockedBuffer
+	p, err := newProcess(o, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := p.source.(*stream)
+	s.applyDelta(entity.Delta{Put: []entity.Entity{
+		&entity.Vault{ID: entity.NewID("vaults", "v"), Name: "file", Prefix: "mounted", Config: map[string]any{"neg_ttl": 0.1}},
+		&entity.Plugin{
+			ID: entity.NewID("plugins", "p"), Name: "http-log", Tags: []string{"k8s-namespace:mine", "k8s-kind:KongPlugin"},
+			Config: map[string]any{"http_endpoint": "http://a.test", "headers": map[string]any{"X-Word": "{vault://mounted/word}"}},
+		},
+	}}, false)
+	rejected := s.rejections()
+	if len(rejected) != 1 || rejected[0].Field != "config.headers.X-Word" || !strings.Contains(rejected[0].Reason, "the file mine/word below "+root) {
+		t.Fatalf("rejected %+v", rejected)
+	}
+	writeFile(t, filepath.Join(root, "word"), "everybody-s-word")
+	writeFile(t, filepath.Join(root, "mine", "word"), "my-secret-word")
+	until(t, "the secret", func() bool { return len(s.rejections()) == 0 })
+	if strings.Contains(log.String(), "my-secret") || !strings.Contains(log.String(), "{vault://mounted/word}") {
+		t.Errorf("log %s", log.String())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), reloadWait)
+	defer cancel()
+	if err := p.gateway.Drain(ctx); err != nil {
+		t.Error(err)
 	}
 }
