@@ -110,6 +110,8 @@ func environment(in Input) []corev1.EnvVar {
 		env = append(env, corev1.EnvVar{Name: "KONG_COMPATIBILITY", Value: "3.14"})
 	}
 	return append(env,
+		// A Service's SRV records name all of its ports; who names a Service names the port as well.
+		corev1.EnvVar{Name: "KONG_DNS_ORDER", Value: "LAST,A,AAAA,SRV"},
 		corev1.EnvVar{Name: "KONG_REAL_IP_HEADER", Value: p.RealIPHeader},
 		corev1.EnvVar{Name: "KONG_REAL_IP_RECURSIVE", Value: onOff(p.RealIPRecursive)},
 		corev1.EnvVar{Name: "KONG_HEADERS", Value: headers(p.Headers)},
