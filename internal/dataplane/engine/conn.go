@@ -54,6 +54,8 @@ type conn struct {
 	started       time.Time // first byte of the request
 	ended         time.Time // end of the last request, if there was one
 	keep          bool
+	last          bool          // the last answer was sent
+	parsed        parsedHead    // of the request under way, before it is served
 	bodyWaited    time.Duration // for the request's body, so far
 	readDeadline  time.Time
 	writeDeadline time.Time
@@ -61,7 +63,8 @@ type conn struct {
 	// Below is what other goroutines touch.
 
 	// waiting is the number of the request for which nothing is read from the
-	// client, 0 otherwise; watched is the watcher's own note of it.
+	// client, or after which the next one is waited for (idleMark), 0 otherwise;
+	// watched is the watcher's own note of it.
 	waiting atomic.Uint64
 	watched uint64
 	// streams is set once the connection speaks HTTP/2.
@@ -150,12 +153,28 @@ func (c *conn) finish() {
 	c.engine.dismiss(c)
 }
 
-// next serves one request. It returns false when the connection is over.
+// next serves one request at least. It returns false when the connection is
+// over.
 func (c *conn) next() bool {
-	headLength, failure := c.readHead()
-	if errors.Is(failure, errGone) {
+	if c.filled == 0 && !c.awaitFirst() {
 		return false
 	}
+	if !c.last {
+		headLength, failure := c.readHead()
+		if errors.Is(failure, errGone) {
+			return false
+		}
+		c.last = !c.exchange(headLength, failure)
+	}
+	if c.last {
+		c.linger()
+	}
+	return !c.last
+}
+
+// exchange answers the request whose head was read, and returns whether the
+// connection goes on.
+func (c *conn) exchange(headLength int, failure error) bool {
 	c.requests++
 	if failure == nil {
 		c.pending = c.buf[headLength:c.filled]
@@ -180,12 +199,10 @@ func (c *conn) next() bool {
 	if !c.ex.readDone {
 		c.keep = false
 	}
-	if !c.keep {
-		c.linger()
-		return false
+	if c.keep {
+		c.carryOver()
 	}
-	c.carryOver()
-	return true
+	return c.keep
 }
 
 // errGone ends a connection on which no answer is due.
@@ -197,16 +214,28 @@ var errPlainHTTP = &http1.Error{Status: 400, Message: "The plain HTTP request wa
 // readHead reads until a request's head is complete. The whole head has one
 // deadline: bytes that trickle in do not extend it.
 func (c *conn) readHead() (n int, err error) {
-	if c.filled == 0 && !c.awaitFirst() {
-		return 0, errGone
-	}
-	c.started, c.bodyWaited = time.Now(), 0
-	c.ex.req.Reset()
-	n, err = http1.ParseRequest(c.buf[:c.filled], c.limits, &c.ex.req)
-	if errors.Is(err, http1.ErrNeedMore) {
+	if n, err = c.parseHead(); errors.Is(err, http1.ErrNeedMore) {
 		return c.readRestOfHead()
 	}
 	return n, err
+}
+
+// parseHead parses what there is of a request, unless that was done.
+func (c *conn) parseHead() (n int, err error) {
+	if p := c.parsed; p.done {
+		c.parsed = parsedHead{}
+		return p.length, p.err
+	}
+	c.started, c.bodyWaited = time.Now(), 0
+	c.ex.req.Reset()
+	return http1.ParseRequest(c.buf[:c.filled], c.limits, &c.ex.req)
+}
+
+// parsedHead is a result of http1.ParseRequest.
+type parsedHead struct {
+	length int
+	err    error
+	done   bool
 }
 
 // readRestOfHead goes on with a head that did not come at once.

@@ -98,7 +98,7 @@ func (s *connections) closeAll() {
 		s.shards[i].mu.Unlock()
 	}
 	s.each(func(c *conn) {
-		_ = c.socket.Close()
 		c.abort()
+		c.socket.Cut()
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/socket"
 )
 
@@ -61,13 +62,15 @@ func (c *conn) readFirstSecured() error {
 }
 
 // take reads from the socket if anything is there, and reports whether the wait
-// is over. Without anything to read the connection rests.
+// is over. Without anything to read the connection rests. It is called while
+// nobody else may read the socket.
 func (c *conn) take(fd uintptr) bool {
 	c.begin()
 	n, err := socket.Read(fd, c.buf)
 	switch {
 	case n > 0:
 		c.filled = n
+		return !c.serveInPlace()
 	case errors.Is(err, unix.EAGAIN):
 		c.rest()
 		return false
@@ -76,6 +79,34 @@ func (c *conn) take(fd uintptr) bool {
 	default:
 		c.taken = err
 	}
+	return true
+}
+
+// serveInPlace serves the request that was read, if that needs no further byte
+// of the client, and reports whether the wait for the next one goes on. In that
+// case the socket need not be read again just to learn that nothing is there:
+// all of it was read, so that the poller tells what comes later.
+//
+// There is one thing that it told before: the end of what the client sends, if
+// that came together with the request. For it idleMark is left to the watcher.
+func (c *conn) serveInPlace() (waits bool) {
+	if c.requests == 0 || c.filled == len(c.buf) {
+		// Which protocol it speaks is not known, or there may be more.
+		return false
+	}
+	c.endIdle(true)
+	length, err := c.parseHead()
+	if err != nil || c.ex.req.Framing != http1.BodyNone || c.ex.req.WebSocket {
+		c.parsed = parsedHead{length, err, true}
+		return false
+	}
+	c.last = !c.exchange(length, nil)
+	if c.last || c.filled > 0 {
+		return false
+	}
+	c.rest()
+	c.beginIdle()
+	c.waiting.Store(idleMark | uint64(c.requests)) // #nosec G115 -- a count
 	return true
 }
 
@@ -104,6 +135,9 @@ func (c *conn) endIdle(arrived bool) {
 	c.idleMu.Lock()
 	defer c.idleMu.Unlock()
 	c.idle, c.fresh = false, false
+	if c.waiting.Load() != 0 {
+		c.waiting.Store(0)
+	}
 	if c.leaving || c.engine.ending.Load() {
 		// Somebody may have set a deadline that armRead knows nothing of.
 		c.readDeadline = time.Time{}

@@ -30,20 +30,33 @@ func (e *Engine) watch() {
 	}
 }
 
-// lookForDeparture ends the exchange if its client closed the connection. An
-// exchange is looked at when it already waited at the last look.
+// lookForDeparture ends the exchange, or the wait for one, if its client closed
+// the connection. Both are looked at when they already waited at the last look.
 func (c *conn) lookForDeparture() {
 	waiting := c.waiting.Load()
 	if waiting == 0 || waiting != c.watched {
 		c.watched = waiting
 		return
 	}
-	left := false
-	err := c.socket.Raw().Control(func(fd uintptr) { left = hungUp(fd) })
-	if err == nil && left {
+	left, idle := false, waiting&idleMark != 0
+	err := c.socket.Raw().Control(func(fd uintptr) {
+		if left = hungUp(fd); left && idle {
+			// Who waits for a request hears of it again.
+			_ = unix.Shutdown(int(fd), unix.SHUT_RD)
+		}
+	})
+	switch {
+	case idle:
+		// What comes later is heard.
+		c.waiting.CompareAndSwap(waiting, 0)
+	case err == nil && left:
 		c.leave()
 	}
 }
+
+// idleMark in a connection's waiting says that it waits for a request, and may
+// not have heard that none will come.
+const idleMark = 1 << 63
 
 // hungUp reports whether the peer of a socket closed its side, even if bytes
 // that it sent before were not read yet.

@@ -43,6 +43,12 @@ func New(c *net.TCPConn) (*Conn, error) {
 // It is the same at every call.
 func (c *Conn) Raw() syscall.RawConn { return c.raw }
 
+// Cut ends the connection under the feet of who uses it. Unlike Close it never
+// waits for them, and leaves closing to them.
+func (c *Conn) Cut() {
+	_ = c.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+}
+
 // Read implements net.Conn.
 func (c *Conn) Read(b []byte) (int, error) {
 	if len(b) == 0 {
