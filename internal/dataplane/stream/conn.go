@@ -116,7 +116,11 @@ func (c *conn) open(held *snapshot) (*plan, *proxied) {
 	}
 	plan := held.planOf(route)
 	plan.hold()
-	client := side{tcp: c.socket}
+	client, err := plainSide(c.socket)
+	if err != nil {
+		x.EndStatus = http.StatusInternalServerError
+		return plan, nil
+	}
 	x.UsedProtocol = protocolOf(route, c.spec.TLS)
 	if x.UsedProtocol == entity.ProtocolTLS {
 		terminated, err := c.terminate(held)

@@ -153,7 +153,7 @@ func (c *conn) dial(t *target, p *balancer.Peer, preserveHost bool) (side, error
 		return side{}, err
 	}
 	if t.tls == nil || c.x.UsedProtocol == entity.ProtocolTLSPassthrough {
-		return side{tcp: socket}, nil
+		return plainSide(socket)
 	}
 	ctx, cancel := context.WithDeadline(c.life.Context(), begin.Add(t.connectTimeout))
 	defer cancel()

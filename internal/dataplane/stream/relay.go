@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/socket"
 )
 
 const (
@@ -43,13 +44,21 @@ var relayBuffers = sync.Pool{New: func() any { return new([relayBuffer]byte) }}
 type side struct {
 	tcp *net.TCPConn
 	tls *tls.Conn // nil: bytes are read and written as they are
+	// out is tcp as it is written to without TLS.
+	out *socket.Conn
+}
+
+// plainSide returns the side of a connection without TLS.
+func plainSide(tcp *net.TCPConn) (side, error) {
+	out, err := socket.New(tcp)
+	return side{tcp: tcp, out: out}, err
 }
 
 func (s side) Write(b []byte) (int, error) {
 	if s.tls != nil {
 		return s.tls.Write(b)
 	}
-	return s.tcp.Write(b)
+	return s.out.Write(b)
 }
 
 func (s side) closeWrite() error {
@@ -187,12 +196,7 @@ func (d *direction) plain(raw syscall.RawConn, ready func(uintptr) bool) error {
 // tryRead reads from the socket if it can without waiting.
 func (d *direction) tryRead(fd uintptr) bool {
 	d.buf = relayBuffers.Get().(*[relayBuffer]byte)
-	for {
-		d.n, d.err = unix.Read(int(fd), d.buf[:])
-		if !errors.Is(d.err, unix.EINTR) {
-			break
-		}
-	}
+	d.n, d.err = socket.Read(fd, d.buf[:])
 	if errors.Is(d.err, unix.EAGAIN) {
 		d.putBuffer()
 		return false
