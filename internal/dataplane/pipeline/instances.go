@@ -34,10 +34,6 @@ func (r Rejection) Error() string {
 	return fmt.Sprintf("%s %q %s: %s", r.Key.Kind, r.Name, r.Field, r.Reason)
 }
 
-// Instances are the configured plugins of a snapshot, by plugin id. The map is
-// immutable once published.
-type Instances map[entity.ID]*Instance
-
 // Catalog knows the plugins that this data plane can run.
 type Catalog struct {
 	registrations map[string]plugin.Registration
