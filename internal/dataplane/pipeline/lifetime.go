@@ -69,20 +69,13 @@ func (l *Lifetime) Lazy() context.Context { return (*lazy)(l) }
 type lazy Lifetime
 
 // Deadline implements context.Context.
-// Deadline implements context.Context.
 func (l *lazy) Deadline() (time.Time, bool) { return time.Time{}, false }
-
-// Done implements context.Context.
 
 // Done implements context.Context.
 func (l *lazy) Done() <-chan struct{} { return (*Lifetime)(l).Context().Done() }
 
 // Err implements context.Context.
-
-// Err implements context.Context.
 func (l *lazy) Err() error { return (*Lifetime)(l).Context().Err() }
-
-// Value implements context.Context.
 
 // Value implements context.Context.
 func (l *lazy) Value(key any) any { return l.parent.Value(key) }
