@@ -13,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -59,7 +60,7 @@ func newControlPlane(mgr ctrl.Manager, o options) (controlPlaneParts, error) {
 	}
 	cp.fleet = newFleet(srv.Facts, cp.openedAt, clock.RealClock{})
 
-	objects, writer, err := routeClients(mgr)
+	objects, reader, writer, err := routeClients(mgr)
 	if err != nil {
 		return controlPlaneParts{}, err
 	}
@@ -74,7 +75,7 @@ func newControlPlane(mgr ctrl.Manager, o options) (controlPlaneParts, error) {
 	}
 	cp.publisher = stream.New(c)
 	cp.routes = routes.New(routes.Config{
-		Cache: objects, Reader: mgr.GetAPIReader(), Writer: writer,
+		Cache: objects, Reader: reader, Writer: writer,
 		Schemas: schemas.All(), Publisher: cp.publisher, Logger: log,
 	})
 	for _, r := range []manager.Runnable{&warm{objects}, cp.routes} {
@@ -142,16 +143,16 @@ func (cp *controlPlane) fleetChanged(g configsync.Gateway) {
 	if ctx := cp.ctx.Load(); ctx != nil {
 		cp.routes.FleetChanged(*ctx, types.NamespacedName{Namespace: g.Namespace, Name: g.Name})
 	}
-	cp.fleet.changed(g)
+	cp.fleet.moved(g)
 }
 
 // routeClients returns the cache of the objects that routes are made of, apart
-// from the operator's, which holds the objects that it renders, and a client
-// that writes to them.
-func routeClients(mgr ctrl.Manager) (cache.Cache, client.Client, error) {
+// from the operator's, which holds the objects that it renders, a reader past
+// it, and a client that writes to them.
+func routeClients(mgr ctrl.Manager) (cache.Cache, client.Reader, client.Client, error) {
 	scheme, err := routes.Scheme()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	options := routes.CacheOptions(scheme)
 	options.HTTPClient = mgr.GetHTTPClient()
@@ -159,13 +160,21 @@ func routeClients(mgr ctrl.Manager) (cache.Cache, client.Client, error) {
 	options.ReaderFailOnMissingInformer = true
 	objects, err := cache.New(mgr.GetConfig(), options)
 	if err != nil {
-		return nil, nil, fmt.Errorf("cache of routes: %w", err)
+		return nil, nil, nil, fmt.Errorf("cache of routes: %w", err)
+	}
+	// Secrets are read one by one, a few at once, and a new leader publishes nothing before it has all of them: hundreds
+	// of reads must not wait for their turn.
+	unlimited := rest.CopyConfig(mgr.GetConfig())
+	unlimited.QPS = -1
+	reader, err := client.New(unlimited, client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: scheme})
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("reader for routes: %w", err)
 	}
 	writer, err := client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: scheme})
 	if err != nil {
-		return nil, nil, fmt.Errorf("client for routes: %w", err)
+		return nil, nil, nil, fmt.Errorf("client for routes: %w", err)
 	}
-	return objects, writer, nil
+	return objects, reader, writer, nil
 }
 
 // warm runs a cache on standbys too.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ type fleet struct {
 	mu      sync.Mutex
 	waiting map[configsync.Gateway]bool // a look at the gateway is already scheduled
 	streams map[configsync.Gateway]*streams
+	told    map[configsync.Gateway]string // what moved told of last
 }
 
 // streams are the pods of a gateway that have, and that had, a stream.
@@ -75,14 +77,46 @@ func (f *fleet) follow(g configsync.Gateway, proxies []server.Proxy, now time.Ti
 func newFleet(facts func(configsync.Gateway) server.Facts, openedAt func() time.Time, c clock.WithDelayedExecution) *fleet {
 	return &fleet{
 		facts: facts, openedAt: openedAt, clock: c, changes: make(chan event.GenericEvent, 1024), waiting: map[configsync.Gateway]bool{},
-		streams: map[configsync.Gateway]*streams{},
+		streams: map[configsync.Gateway]*streams{}, told: map[configsync.Gateway]string{},
 	}
 }
 
 // Changes implements gateway.Fleet.
 func (f *fleet) Changes() <-chan event.GenericEvent { return f.changes }
 
-// changed is the server's OnChange.
+// moved is the server's OnChange. Most of what changes there is that proxies take one change of a route after the other:
+// none of that is in the status, and a gateway is not reconciled for it.
+func (f *fleet) moved(g configsync.Gateway) {
+	news := summary(f.facts(g), f.clock.Now())
+	f.mu.Lock()
+	same := f.told[g] == news
+	if f.told[g] = news; news == "" {
+		delete(f.told, g)
+	}
+	f.mu.Unlock()
+	if !same {
+		f.changed(g)
+	}
+}
+
+// summary is the same text as long as Facts says the same; empty without proxies.
+func summary(facts server.Facts, now time.Time) string {
+	var b strings.Builder
+	for _, p := range facts.Proxies {
+		fmt.Fprintf(&b, "%s %s %t %t\n", p.Identity.PodName, p.Version, upToDate(p, now), p.Behind(now))
+	}
+	for _, r := range facts.Rejections {
+		b.WriteString(rejection(r) + "\n")
+	}
+	return b.String()
+}
+
+// upToDate reports whether a proxy has what was published, or has had it until a moment ago.
+func upToDate(p server.Proxy, now time.Time) bool {
+	return p.Programmed || p.Position != configsync.Position{} && !p.Behind(now)
+}
+
+// changed has a gateway looked at.
 func (f *fleet) changed(g configsync.Gateway) {
 	gw := &v1alpha1.KongIstioGateway{}
 	gw.Namespace, gw.Name = g.Namespace, g.Name
@@ -107,6 +141,9 @@ func (f *fleet) Facts(key types.NamespacedName) gateway.FleetFacts {
 	}
 	next := time.Duration(0)
 	for _, p := range facts.Proxies {
+		if !p.Programmed && upToDate(p, now) {
+			out.Programmed++
+		}
 		if out.Version == "" || p.Version < out.Version {
 			out.Version = p.Version
 		}

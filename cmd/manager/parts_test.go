@@ -95,6 +95,55 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// TestAcknowledgementsReconcileNothing holds that a proxy that takes one change after the other causes no reconcile, and
+// that one that stops to do so does.
+func TestAcknowledgementsReconcileNothing(t *testing.T) {
+	g := configsync.Gateway{Namespace: "kong", Name: "edge"}
+	clock := clocktesting.NewFakeClock(time.Unix(1_000_000, 0))
+	proxy := server.Proxy{Identity: server.Identity{PodName: "a"}}
+	f := newFleet(func(configsync.Gateway) server.Facts {
+		facts := server.Facts{Connected: 1, Proxies: []server.Proxy{proxy}}
+		if proxy.Programmed {
+			facts.Programmed = 1
+		}
+		return facts
+	}, clock.Now, clock)
+	told := func() int {
+		f.moved(g)
+		n := len(f.changes)
+		for range n {
+			<-f.changes
+		}
+		return n
+	}
+	if told() != 1 {
+		t.Error("nobody heard of a proxy that connected")
+	}
+	proxy.Programmed, proxy.Position = true, configsync.Position{Term: 1, Sequence: 1}
+	if told() != 1 {
+		t.Error("nobody heard of a proxy that has its first configuration")
+	}
+	for range 3 {
+		proxy.Programmed, proxy.BehindSince = false, clock.Now()
+		if told() != 0 {
+			t.Error("a change that is on its way is no news")
+		}
+		if got := f.Facts(types.NamespacedName{Namespace: g.Namespace, Name: g.Name}); got.Programmed != 1 {
+			t.Errorf("%d proxies are programmed while a change is on its way", got.Programmed)
+		}
+		proxy.Programmed, proxy.BehindSince = true, time.Time{}
+		proxy.Position.Sequence++
+		if told() != 0 {
+			t.Error("an acknowledgement is no news")
+		}
+	}
+	proxy.Programmed, proxy.BehindSince = false, clock.Now()
+	clock.Step(server.BehindAfter)
+	if told() != 1 {
+		t.Error("nobody heard of a proxy that is behind")
+	}
+}
+
 func TestFleetFacts(t *testing.T) {
 	key := types.NamespacedName{Namespace: "kong", Name: "edge"}
 	start := time.Unix(1_000_000, 0)

@@ -136,7 +136,7 @@ type Config struct {
 }
 
 // patience is how long the first publication of a gateway waits for Secrets
-// that cannot be read.
+// while none of them can be read.
 const patience = 10 * time.Second
 
 // ControlPlane compiles and publishes routes. Its methods are safe for
@@ -165,7 +165,9 @@ type ControlPlane struct {
 type gatewayState struct {
 	spec   GatewaySpec
 	opened bool
-	since  time.Time // when it was opened
+	since  time.Time // when it was opened, or a Secret was read for it last
+	// pending is how many units waited for Secrets then.
+	pending int
 
 	summary   store.Summary
 	published bool

@@ -146,6 +146,9 @@ func (c *ControlPlane) send(key types.NamespacedName, g *gatewayState) (factsCha
 		return false
 	}
 	if !g.published && g.summary.PendingSecrets > 0 {
+		if g.summary.PendingSecrets != g.pending { // they are being read
+			g.pending, g.since = g.summary.PendingSecrets, time.Now()
+		}
 		if wait := patience - time.Since(g.since); wait > 0 {
 			time.AfterFunc(wait+time.Millisecond, c.wake)
 			return false

@@ -27,6 +27,7 @@ func (c *ControlPlane) readSecret(ctx context.Context, request store.SecretReque
 		c.log.Error("Reading a Secret failed; it is tried again", "secret", request.Namespace+"/"+request.Name, "error", err)
 		return fmt.Errorf("read Secret %s/%s: %w", request.Namespace, request.Name, err)
 	default:
+		slim(&secret)
 		c.store.AnswerSecret(request, &secret)
 	}
 	return nil

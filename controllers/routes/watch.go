@@ -23,13 +23,12 @@ import (
 )
 
 // CacheOptions returns options for Config.Cache that keep what this package has
-// no use for out of memory: managed fields, ConfigMaps without CA certificates,
-// and all of the CRDs but whether they are served. Reading starts no informer:
-// that of a kind whose CRD is gone would never be filled.
+// no use for out of memory: what slim takes out, ConfigMaps without CA
+// certificates, and all of the CRDs but whether they are served. Reading starts
+// no informer: that of a kind whose CRD is gone would never be filled.
 func CacheOptions(scheme *runtime.Scheme) cache.Options {
-	strip := cache.TransformStripManagedFields()
 	return cache.Options{
-		Scheme: scheme, DefaultTransform: strip, ReaderFailOnMissingInformer: true,
+		Scheme: scheme, DefaultTransform: transform, ReaderFailOnMissingInformer: true,
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.ConfigMap{}: {Label: labels.SelectorFromSet(labels.Set{fragment.LabelCACertificate: "true"})},
 			&apiextensionsv1.CustomResourceDefinition{}: {Transform: func(o any) (any, error) {

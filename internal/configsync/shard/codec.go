@@ -116,8 +116,7 @@ func encode(w io.Writer, s Snapshot) error {
 	for e := range s.Records.All() {
 		r := e.Value
 		index[r.Key] = len(index)
-		line := recordLine{Kind: r.Key.Kind, ID: r.Key.ID, Type: r.Type, JSON: r.JSON}
-		if err := enc.Encode(line); err != nil {
+		if err := encodeRecord(w, r); err != nil {
 			return fmt.Errorf("%s %s: %w", r.Key.Kind, r.Key.ID, err)
 		}
 	}
@@ -131,6 +130,21 @@ func encode(w io.Writer, s Snapshot) error {
 			line.Records = append(line.Records, i)
 		}
 		if err := enc.Encode(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// encodeRecord writes a recordLine. The record's JSON goes in as it is: it is
+// canonical, and an encoder would look through all of it once more.
+func encodeRecord(w io.Writer, r *configsync.Record) error {
+	head, err := json.Marshal(recordLine{Kind: r.Key.Kind, ID: r.Key.ID, Type: r.Type, JSON: json.RawMessage("0")})
+	if err != nil {
+		return err
+	}
+	for _, part := range [][]byte{bytes.TrimSuffix(head, []byte("0}")), r.JSON, []byte("}\n")} {
+		if _, err := w.Write(part); err != nil {
 			return err
 		}
 	}

@@ -257,3 +257,26 @@ func (s *Store) Translations() uint64 {
 	defer s.mu.Unlock()
 	return s.translations
 }
+
+// Size says how much a store holds. It goes back to what it was when changes
+// are taken back.
+type Size struct {
+	Objects, Secrets int
+	// Units, Dependencies (things that units have looked at), Claims and
+	// Templates of plugins are those of all gateways.
+	Units, Dependencies, Claims, Templates int
+}
+
+// Size returns how much the store holds.
+func (s *Store) Size() Size {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	size := Size{Objects: len(s.objects.byKey), Secrets: len(s.secrets.entries)}
+	for _, g := range s.graphs {
+		size.Units += len(g.units)
+		size.Dependencies += len(g.things)
+		size.Claims += len(g.claims)
+		size.Templates += len(g.checked)
+	}
+	return size
+}

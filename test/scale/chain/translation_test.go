@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package chain
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/kong/kong-istio-gateway/internal/configsync/shard"
+	"github.com/kong/kong-istio-gateway/test/scale/population"
+)
+
+// translate makes a population and translates all of it.
+func translate(tb testing.TB, size population.Size, meshed bool) *Translation {
+	tb.Helper()
+	objects, err := NewObjects(size)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	t := NewTranslation(objects, meshed)
+	t.Feed()
+	settle(tb, t)
+	return t
+}
+
+func settle(tb testing.TB, t *Translation) {
+	tb.Helper()
+	if _, err := t.Settle(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// reportCPU reports the processor time of an operation: ns/op is the time of
+// day, which says little on a busy machine.
+func reportCPU(b *testing.B, before time.Duration) {
+	b.ReportMetric(float64((CPU()-before).Microseconds())/float64(b.N), "cpu-us/op")
+}
+
+// BenchmarkFull translates everything, on one core.
+func BenchmarkFull(b *testing.B) {
+	for _, size := range []population.Size{population.Of(500), population.Bar(), population.Of(20_000)} {
+		for _, meshed := range []bool{false, true} {
+			b.Run(fmt.Sprintf("ingresses=%d/mesh=%t", size.Ingresses, meshed), func(b *testing.B) {
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+				objects, err := NewObjects(size)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportAllocs()
+				before := CPU()
+				for b.Loop() {
+					t := NewTranslation(objects, meshed)
+					t.Feed()
+					settle(b, t)
+				}
+				reportCPU(b, before)
+			})
+		}
+	}
+}
+
+// change is one change of one object, in its i-th version.
+type change struct {
+	name  string
+	apply func(t *Translation, size population.Size, i int)
+	// fragments is how many parts of the snapshot it concerns.
+	fragments func(population.Size) int
+}
+
+func one(population.Size) int { return 1 }
+
+var changes = []change{
+	{"Ingress", func(t *Translation, s population.Size, i int) { t.Set(s.Ingress(1, i)) }, one},
+	{"EndpointSlice", func(t *Translation, s population.Size, i int) { t.Set(s.EndpointSlice(1, i)) }, one},
+	{"Secret", func(t *Translation, s population.Size, i int) { t.SetSecret(s.Key(1, i)) }, one},
+	{
+		"KongPlugin", func(t *Translation, _ population.Size, i int) {
+			for _, p := range population.Plugins(population.Namespace(0), i) {
+				t.Set(p)
+			}
+		}, func(s population.Size) int { return min(s.PerNamespace, s.Ingresses) },
+	},
+}
+
+// BenchmarkChange translates what one change touches.
+func BenchmarkChange(b *testing.B) {
+	for _, size := range []population.Size{population.Of(500), population.Bar(), population.Of(20_000)} {
+		t := translate(b, size, false)
+		for _, c := range changes {
+			i := 0
+			b.Run(fmt.Sprintf("%s/ingresses=%d", c.name, size.Ingresses), func(b *testing.B) {
+				b.ReportAllocs()
+				before := CPU()
+				for b.Loop() {
+					i++
+					c.apply(t, size, i)
+					settle(b, t)
+				}
+				reportCPU(b, before)
+				b.ReportMetric(float64(t.Changed), "fragments")
+			})
+		}
+	}
+}
+
+// BenchmarkShards writes the snapshot in the form in which it lies in Secrets.
+func BenchmarkShards(b *testing.B) {
+	t := translate(b, population.Bar(), false)
+	b.ReportAllocs()
+	for b.Loop() {
+		shards, err := shard.Encode(t.Builder.Export(), shard.SecretLimits)
+		if err != nil {
+			b.Fatal(err)
+		}
+		total := 0
+		for _, s := range shards {
+			total += len(s)
+		}
+		b.ReportMetric(float64(total)/(1<<20), "MiB")
+	}
+}
