@@ -74,6 +74,7 @@ test: test-packages test-tools ## Everything that checks a change: unit, goldens
 	go test -tags poison $(TESTFLAGS) ./internal/dataplane/... ./internal/plugins/... ./internal/pluginkit/...
 	@# The race detector and the poison tag allocate, and have memory of their own: what bounds that runs without them.
 	go test -run 'Allocations|Memory|LargeBodies' -timeout 5m ./internal/dataplane/engine
+	go test -run 'CostOfAChange|NothingIsLeftOver' -timeout 5m ./test/scale/chain
 	cd test/cluster && go test $(TESTFLAGS) ./...
 	cd test/bench && go test -count=1 $(TESTFLAGS) ./...
 	@# What these tests read is outside their module, where go's test cache does not look.
@@ -168,6 +169,12 @@ BENCHFLAGS ?=
 bench-peers: $(BIN)/proxy ## Measure the proxy against nginx, HAProxy, Envoy, Traefik and Caddy (ONLY=plain,tls for some sections)
 	cd test/bench && $(GOBUILD) -o $(BIN)/bench .
 	$(BIN)/bench -proxy $(BIN)/proxy -only '$(ONLY)' -peers '$(PEERS)' $(BENCHFLAGS) $(if $(ONLY)$(PEERS)$(BENCHFLAGS),,-output docs/performance.md)
+
+SCALEFLAGS ?=
+.PHONY: bench-scale
+bench-scale: $(BIN)/manager $(BIN)/proxy test-tools ## Measure manager and proxy with 5,000 Ingresses on an API server; writes docs/scale.md
+	KUBEBUILDER_ASSETS=$$($(BIN)/cluster build --only kube-apiserver,etcd,kubectl --print-assets) \
+	  go run ./test/scale -manager $(BIN)/manager -proxy $(BIN)/proxy $(if $(SCALEFLAGS),$(SCALEFLAGS),-output docs/scale.md)
 
 MINUTES ?= 30
 .PHONY: soak

@@ -3,7 +3,6 @@
 package configsync
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"fmt"
@@ -37,8 +36,7 @@ func NewRecord(e entity.Entity) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", key.Kind, key.ID, err)
 	}
-	// There are many, kept for long: without the room that the encoder left.
-	return RawRecord(key, typeOf(e), bytes.Clone(data)), nil
+	return RawRecord(key, typeOf(e), data), nil
 }
 
 // RawRecord returns a record of bytes that are known to be canonical.

@@ -3,6 +3,8 @@
 package entity
 
 import (
+	"sync"
+
 	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 	"github.com/kong/kong-istio-gateway/internal/entity/schema/typedefs"
 )
@@ -10,9 +12,16 @@ import (
 // CheckEntity returns what is wrong with one sparse entity on its own, without
 // looking at others. References are only checked for their form.
 func CheckEntity(e Entity, s SchemaSet) []Problem {
-	_, problems := completeMap(e, s)
-	return problems
+	m, _ := scratch.Get().(map[string]any)
+	defer func() {
+		clear(m)
+		scratch.Put(m)
+	}()
+	return completeInto(m, e, s)
 }
+
+// scratch holds empty maps for entities that are only checked.
+var scratch = sync.Pool{New: func() any { return make(map[string]any) }}
 
 // Complete returns a copy of a sparse entity with Kong's defaults filled in. A
 // plugin's Config and a credential's Fields are completed as well. The error
@@ -43,8 +52,8 @@ func CompleteSet(set *Set, s SchemaSet) (*Set, error) {
 }
 
 func completeChecked(e Entity, s SchemaSet) (Entity, []Problem) {
-	full, problems := completeMap(e, s)
-	if len(problems) > 0 {
+	full := make(map[string]any)
+	if problems := completeInto(full, e, s); len(problems) > 0 {
 		return nil, problems
 	}
 	out, err := fromMap(e.EntityKind(), credentialTypeOf(e), full)
@@ -55,24 +64,25 @@ func completeChecked(e Entity, s SchemaSet) (Entity, []Problem) {
 	return out, nil
 }
 
-// completeMap returns an entity's completed fields, as the schemas see them.
-func completeMap(e Entity, s SchemaSet) (map[string]any, []Problem) {
+// completeInto puts an entity's completed fields, as the schemas see them, into
+// an empty map and returns what is wrong with them.
+func completeInto(m map[string]any, e Entity, s SchemaSet) []Problem {
 	at := Problem{Key: KeyOf(e), Name: nameOf(e)}
-	m := toMap(e)
+	fillMap(m, e)
 	s.fill(e.EntityKind(), m)
 	r, field, message := s.recordOf(e.EntityKind(), m, credentialTypeOf(e))
 	if r == nil {
 		at.Field, at.Message = field, message
-		return nil, []Problem{at}
+		return []Problem{at}
 	}
 	violations := r.CompleteOwned(m)
 	if at.Key.ID == "" {
 		violations = append([]schema.Violation{{Path: "id", Message: "required field missing"}}, violations...)
 	}
 	if len(violations) > 0 {
-		return nil, problemsOf(at, violations)
+		return problemsOf(at, violations)
 	}
-	return m, nil
+	return nil
 }
 
 // completeDerived fills fields whose values follow from others.

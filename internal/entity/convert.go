@@ -43,24 +43,30 @@ func New(kind Kind) Entity {
 // toMap returns the fields of an entity as the schemas see them. Those of a
 // credential lie beside the fields that all entities have.
 func toMap(e Entity) map[string]any {
+	m := make(map[string]any)
+	fillMap(m, e)
+	return m
+}
+
+// fillMap is toMap into an empty map.
+func fillMap(m map[string]any, e Entity) {
 	switch e := e.(type) {
 	case *Credential:
 		plain := *e
 		plain.Type, plain.Fields = "", nil
-		m := schema.Encode(&plain)
+		schema.EncodeInto(m, &plain)
 		fields, _ := schema.Canonical(e.Fields).(map[string]any)
 		maps.Copy(m, fields)
-		return m
 	case *Plugin:
 		plain := *e
 		plain.Config = nil
-		m := schema.Encode(&plain)
+		schema.EncodeInto(m, &plain)
 		if len(e.Config) > 0 {
 			m["config"] = schema.Canonical(e.Config)
 		}
-		return m
+	default:
+		schema.EncodeInto(m, e)
 	}
-	return schema.Encode(e)
 }
 
 // fromMap is the inverse of toMap. typ is the collection of a credential.

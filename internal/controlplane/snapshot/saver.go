@@ -4,6 +4,7 @@ package snapshot
 
 import (
 	"context"
+	"runtime/debug"
 	"slices"
 
 	"github.com/kong/kong-istio-gateway/internal/configsync/shard"
@@ -44,6 +45,9 @@ func (s *Saver) Changed() {
 func (s *Saver) Run(ctx context.Context) {
 	shard.Keep(ctx, shard.NewSchedule(), s.changed, func(struct{}) error {
 		err := s.save(ctx)
+		// Writing takes several times the snapshot, once a minute at most, and
+		// the first time follows the start, which takes more. It is given back.
+		debug.FreeOSMemory()
 		if ctx.Err() == nil {
 			s.Done(err)
 		}

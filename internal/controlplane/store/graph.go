@@ -241,10 +241,10 @@ func (g *graph) replace(n *unit, deps []*thing, result fragment.Result) {
 	}
 	g.setDeps(n, deps)
 	g.setClaims(n, old.Claims, result.Claims)
-	if !reflect.DeepEqual(old.Facts, result.Facts) {
+	if (old.Facts != nil || result.Facts != nil) && !reflect.DeepEqual(old.Facts, result.Facts) {
 		g.touch(onFacts(n.owner))
 	}
-	if !reflect.DeepEqual(old.Entities, result.Entities) {
+	if len(old.Entities) != len(result.Entities) || len(old.Entities) > 0 && !reflect.DeepEqual(old.Entities, result.Entities) {
 		g.changed[n.owner] = struct{}{}
 	}
 	g.summary.set(n)

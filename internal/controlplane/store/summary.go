@@ -77,7 +77,7 @@ func (s *summary) remove(o fragment.Owner) {
 }
 
 func replaceList[T any](stale *bool, m map[fragment.Owner][]T, o fragment.Owner, list []T) {
-	if reflect.DeepEqual(m[o], list) || len(m[o])+len(list) == 0 {
+	if old := m[o]; len(old) == len(list) && (len(list) == 0 || reflect.DeepEqual(old, list)) {
 		return
 	}
 	*stale = true

@@ -17,17 +17,27 @@ func Encode(in any) map[string]any {
 	return encodeStruct(v)
 }
 
+// EncodeInto is Encode into a map that is there already, which must be empty.
+func EncodeInto(out map[string]any, in any) {
+	if v := reflect.Indirect(reflect.ValueOf(in)); v.Kind() == reflect.Struct {
+		encodeFields(out, v)
+	}
+}
+
 func encodeStruct(v reflect.Value) map[string]any {
-	fields := fieldsOf(v.Type())
-	out := make(map[string]any, len(fields))
-	for _, f := range fields {
+	out := make(map[string]any, len(fieldsOf(v.Type())))
+	encodeFields(out, v)
+	return out
+}
+
+func encodeFields(out map[string]any, v reflect.Value) {
+	for _, f := range fieldsOf(v.Type()) {
 		fv := v.FieldByIndex(f.index)
 		if isUnset(fv) {
 			continue
 		}
 		out[f.name] = encodeValue(fv)
 	}
-	return out
 }
 
 func isUnset(v reflect.Value) bool {

@@ -5,19 +5,25 @@ package schema
 import (
 	"bytes"
 	"encoding/json"
+	"sync"
 )
 
 // EncodeJSON returns v as JSON with the keys of mappings sorted, without HTML
 // escapes and without a final newline. It fails on what has no JSON form.
 func EncodeJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
+	b, _ := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(b)
+	b.Reset()
+	encoder := json.NewEncoder(b)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(v); err != nil {
 		return nil, err
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	// What is returned is often kept for long: without the buffer's room.
+	return bytes.Clone(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // DecodeObject reads a JSON object; its numbers keep their digits, as
 // json.Number. It fails on anything else.

@@ -32,6 +32,9 @@ func checkRoutePath(s string) string {
 		}
 		return ""
 	}
+	if isLiteral(strings.TrimSuffix(expr, "$")) {
+		return ""
+	}
 	_, err := syntax.Parse(expr, syntax.Perl) // what can fail of regexp.Compile
 	if err == nil {
 		return ""
@@ -44,6 +47,18 @@ func checkRoutePath(s string) string {
 	return ""
 }
 
+// isLiteral reports whether s has no character that means anything in a regular
+// expression. The exact and prefix paths of Ingresses are such.
+func isLiteral(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '/' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
 // reserved are the characters whose escapes are kept (RFC 3986, 2.2, and %).
 const reserved = "!#$%&'()*+,/:;=?@[]"
 
@@ -51,6 +66,9 @@ const reserved = "!#$%&'()*+,/:;=?@[]"
 // that are not reserved decoded, other escapes in upper case, dot segments
 // removed (RFC 3986, 5.2.4) and repeated slashes merged.
 func NormalizePath(path string) string {
+	if strings.IndexByte(path, '%') < 0 {
+		return removeDots(path)
+	}
 	path = escape.ReplaceAllStringFunc(path, func(e string) string {
 		c := unhex(e[1])<<4 | unhex(e[2])
 		if strings.IndexByte(reserved, c) >= 0 {
