@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -83,4 +84,14 @@ func TestSnapshotTooLarge(t *testing.T) {
 		return nil
 	})
 	must(t, kube.Delete(t.Context(), gw))
+	// What the cluster's own controllers would delete. Other tests are not to meet this gateway.
+	now := client.GracePeriodSeconds(0)
+	must(t, kube.DeleteAllOf(t.Context(), &appsv1.ReplicaSet{}, client.InNamespace(ns.Name), now))
+	must(t, kube.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace(ns.Name), now))
+	apiserver.Eventually(t, "gateway gone", func() error {
+		if err := kube.Get(t.Context(), key, gw); err != nil {
+			return client.IgnoreNotFound(err)
+		}
+		return fmt.Errorf("still there, with finalizers %v", gw.Finalizers)
+	})
 }
