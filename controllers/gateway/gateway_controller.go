@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -132,7 +133,11 @@ func (r *Reconciler) reconcileDelete(ctx context.Context, gw *v1alpha1.KongIstio
 	r.seen.Delete(gw.UID)
 	before := gw.DeepCopy()
 	controllerutil.RemoveFinalizer(gw, Finalizer)
-	return ctrl.Result{}, client.IgnoreNotFound(r.Client.Patch(ctx, gw, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})))
+	err = r.Client.Patch(ctx, gw, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{}, nil // a newer version is on its way, and comes here again
+	}
+	return ctrl.Result{}, client.IgnoreNotFound(err)
 }
 
 // drainMargin is how long past the pods' own drain time a deletion waits for them, for slow kubelets.
