@@ -65,7 +65,7 @@ func newLogger(o options, w io.Writer) logr.Logger {
 
 // collectAt is how much garbage there may be, in percent of what is in use. The manager keeps much and changes little: half
 // of the memory that Go's default leaves to garbage would lie idle.
-const collectAt = 25
+const collectAt = 20
 
 func start(o options) error {
 	if os.Getenv("GOGC") == "" {

@@ -49,8 +49,18 @@ func CacheByObject() map[client.Object]cache.ByObject {
 		&corev1.ConfigMap{}:                         ours,
 		&corev1.Pod{}:                               ours,
 		&policyv1.PodDisruptionBudget{}:             ours,
+		&corev1.Service{}:                           {Transform: stripService},
 		&apiextensionsv1.CustomResourceDefinition{}: {Transform: StripDefinition},
 	}
+}
+
+// stripService drops what nobody looks at of Services that the operator did not make: the backends, of which there are
+// many. Of its own ones it wants to know who manages which field.
+func stripService(obj any) (any, error) {
+	if s, ok := obj.(*corev1.Service); ok && s.Labels["app.kubernetes.io/managed-by"] != render.ManagedBy {
+		s.ManagedFields, s.Annotations = nil, nil
+	}
+	return obj, nil
 }
 
 // SetupWithManager registers the reconciler, its watches and its index. r.Kinds is made here.

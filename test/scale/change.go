@@ -98,11 +98,11 @@ type cost struct {
 // idle returns the manager's processor time per second while nothing happens:
 // the least of a few spans, for a lease is renewed and statuses may be late.
 func idle(ctx context.Context, p *process) (least time.Duration) {
-	const span = 5 * time.Second
+	const seconds = 5
 	for i := range 4 {
 		before := p.cpu()
-		wait(ctx, span)
-		if took := (p.cpu() - before) / time.Duration(span/time.Second); i == 0 || took < least {
+		wait(ctx, seconds*time.Second)
+		if took := (p.cpu() - before) / seconds; i == 0 || took < least {
 			least = took
 		}
 	}

@@ -21,7 +21,8 @@ type process struct {
 	name string
 	cmd  *exec.Cmd
 	log  string
-	done chan error
+	done chan struct{} // closed when it has ended
+	err  error         // how, once it has
 }
 
 // start runs a program until stop is called. What it says goes to a file.
@@ -36,10 +37,10 @@ func start(dir, name, path string, env []string, args ...string) (*process, erro
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", path, err), out.Close())
 	}
-	p := &process{name: name, cmd: cmd, log: log, done: make(chan error, 1)}
+	p := &process{name: name, cmd: cmd, log: log, done: make(chan struct{})}
 	go func() {
-		p.done <- cmd.Wait()
-		_ = out.Close()
+		p.err = errors.Join(cmd.Wait(), out.Close())
+		close(p.done)
 	}()
 	return p, nil
 }
@@ -57,10 +58,9 @@ func (p *process) stop() error {
 // alive fails when the program has ended, with the end of what it said.
 func (p *process) alive() error {
 	select {
-	case err := <-p.done:
-		p.done <- err
+	case <-p.done:
 		text, _ := os.ReadFile(p.log)
-		return fmt.Errorf("%s ended (%w): %s", p.name, err, text[max(0, len(text)-2000):])
+		return fmt.Errorf("%s ended (%w): %s", p.name, p.err, text[max(0, len(text)-2000):])
 	default:
 		return nil
 	}
