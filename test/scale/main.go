@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/configsync/shard"
 	"github.com/kong/kong-istio-gateway/test/scale/population"
 )
 
@@ -142,7 +143,8 @@ func measure(ctx context.Context, o *options, c *cluster, r *results) (err error
 	if err := r.change(ctx, o, c, manager, p); err != nil {
 		return err
 	}
-	wait(ctx, o.settle)
+	// The Secrets are written at most once a minute, and memory is given back then.
+	wait(ctx, shard.NewSchedule().Interval+10*time.Second)
 	r.managerAfter, r.managerPeak = manager.memory()
 	r.proxyAfter, r.proxyPeak = p.memory()
 	r.shards, r.shardBytes, err = c.shards(ctx)
