@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,6 +71,8 @@ type Engine struct {
 	log           *slog.Logger
 	accessLog     *AccessLog
 	stats         *Stats
+	// alone says that one goroutine runs at a time (GOMAXPROCS).
+	alone bool
 
 	context  context.Context //nolint:containedctx // the engine's own life: Drain ends it
 	shutdown context.CancelFunc
@@ -113,6 +116,7 @@ func New(options Options) (*Engine, error) {
 		log:          options.Logger,
 		accessLog:    options.AccessLog,
 		stats:        newStats(),
+		alone:        runtime.GOMAXPROCS(0) == 1,
 		peerStates:   &balancer.Store{Probe: probe.New(options.Dialer)},
 	}
 	e.peerStates.Certificate = func(id entity.ID) *tls.Certificate {

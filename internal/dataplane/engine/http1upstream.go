@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
@@ -16,6 +17,7 @@ import (
 // An exchange has one of them for all of its tries.
 type http1Upstream struct {
 	conn         *upstream.Conn
+	alone        bool // as the engine's
 	limits       *http1.Limits
 	readTimeout  time.Duration
 	writeTimeout time.Duration
@@ -48,6 +50,7 @@ func (u *http1Upstream) use(conn *upstream.Conn, limits *http1.Limits, t *target
 	}
 	conn.Use(u.buf)
 	u.conn, u.limits, u.readTimeout, u.writeTimeout = conn, limits, t.readTimeout, t.writeTimeout
+	u.alone = t.engine.alone
 	u.written, u.asks, u.spoke = false, false, false
 }
 
@@ -140,6 +143,12 @@ func (u *http1Upstream) readHead(method http1.Method, resp *http1.Response, now 
 func (u *http1Upstream) fill() error {
 	if u.asks {
 		u.asks = false
+		if u.alone {
+			// Requests that came together are sent together: who receives them is
+			// woken once, and none waits for the work on all of the others. Where
+			// other threads run goroutines, they would be woken to take this one.
+			runtime.Gosched()
+		}
 		n, err := u.conn.Ask(u.headBytes, u.takeBuffer)
 		u.written = n > 0
 		return err
