@@ -7,6 +7,7 @@ import (
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/kongcrd"
+	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 func (j *judge) vault(o *kongv1alpha1.KongVault) {
@@ -26,7 +27,7 @@ func (j *judge) vault(o *kongv1alpha1.KongVault) {
 }
 
 // customEntity judges a KongCustomEntity as if its parent plugin were attached
-// to a consumer, whether it is yet or not.
+// to a consumer, and an SNI's certificate existed, whether it is yet or not.
 func (j *judge) customEntity(o *kongv1alpha1.KongCustomEntity) {
 	for _, settings := range j.classes.Ours {
 		if o.Spec.ControllerName != settings.Class {
@@ -34,6 +35,7 @@ func (j *judge) customEntity(o *kongv1alpha1.KongCustomEntity) {
 		}
 		v := j.view(settings, fragment.Owner{Kind: fragment.OwnerCustomEntity, Namespace: o.Namespace, Name: o.Name})
 		v.attached = o.Namespace
+		v.certified = entity.Kind(o.Spec.EntityType) == entity.KindSNI // a certificate contends for its id instead
 		for _, p := range kongcrd.TranslateCustomEntity(o, v).Problems {
 			switch p.Reason {
 			case fragment.ReasonCustomEntityInvalid, fragment.ReasonConflict:

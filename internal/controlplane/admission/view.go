@@ -30,6 +30,8 @@ type view struct {
 	service *corev1.Service
 	// attached is a namespace in which every plugin is attached to a consumer.
 	attached string
+	// certified says that every certificate that an SNI names exists.
+	certified bool
 	// alone says that nobody contends with the object.
 	alone bool
 	// keys are the credentials of the Secrets that were looked at.
@@ -161,6 +163,11 @@ func (v *view) all(c fragment.Claim) []fragment.Claimant {
 		}
 		owner := fragment.Owner{Kind: fragment.OwnerConsumer, Namespace: v.attached}
 		return []fragment.Claimant{{Owner: owner, Data: string(fragment.ID(entity.KindConsumer, owner.String()))}}
+	case fragment.ClaimCertificateID:
+		if !v.certified {
+			return nil
+		}
+		return []fragment.Claimant{{Owner: fragment.Owner{Kind: fragment.OwnerCustomEntity, Namespace: v.self.Namespace}, Data: c.Value}}
 	case fragment.ClaimVaultPrefix:
 		return v.vaults(c.Value)
 	case fragment.ClaimGlobalPlugin:
