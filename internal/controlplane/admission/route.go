@@ -17,9 +17,6 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
-// annotationOverride names a KongIngress on a Service.
-const annotationOverride = fragment.AnnotationPrefix + "override"
-
 func (j *judge) ingress(ing *netv1.Ingress) {
 	if settings, ok := j.class(ing, ing.Spec.IngressClassName); ok {
 		v := j.view(settings, ingress.Owner(ing))
@@ -75,9 +72,9 @@ func (j *judge) service(s *corev1.Service) {
 	if !j.concerns(func(u *users) bool { return u.service(s.Namespace, s.Name) }) {
 		return
 	}
-	if _, set := s.Annotations[annotationOverride]; set {
+	if _, set := s.Annotations[fragment.AnnotationOverride]; set {
 		j.decision.warn(fragment.Problem{
-			Object: ingress.ServiceRef(s), Field: fragment.AnnotationField(annotationOverride), Reason: fragment.ReasonAnnotationIgnored,
+			Object: ingress.ServiceRef(s), Field: fragment.AnnotationField(fragment.AnnotationOverride), Reason: fragment.ReasonAnnotationIgnored,
 			Message: "the annotation is deprecated; only the upstream part of a KongIngress has an effect",
 			Fix:     "name a KongUpstreamPolicy in " + fragment.AnnotationUpstreamPolicy,
 		})
@@ -98,7 +95,7 @@ func (j *judge) service(s *corev1.Service) {
 
 // kongIngress warns of a kind that is deprecated.
 func (j *judge) kongIngress(k *kongv1.KongIngress) {
-	if !j.concerns(func(u *users) bool { return u.annotation(k.Namespace, annotationOverride, k.Name) }) {
+	if !j.concerns(func(u *users) bool { return u.annotation(k.Namespace, fragment.AnnotationOverride, k.Name) }) {
 		return
 	}
 	for _, part := range []struct {
