@@ -60,6 +60,9 @@ type reference struct {
 func Attach(from Referrer, scope fragment.ClaimScope, attachments []Attachment, result *fragment.Result) {
 	list := from.references(result)
 	for _, ref := range list {
+		if ref.denied {
+			continue // who may not refer to a plugin has no say in where it runs
+		}
 		for _, data := range claimData(scope, attachments) {
 			result.Claims = append(result.Claims, fragment.Claim{Scope: scope, Value: referenceKey(ref.owner, from.Object.Namespace), Data: data})
 		}
@@ -313,10 +316,12 @@ func (a *attacher) reportOnce(reason, message, fix string) {
 // plugin: nothing is to be counted, cached or answered without the missing one.
 //
 // Routes and services answer so to everyone, also when consumers refer to the
-// same plugin: what is missing may be the very plugin that tells them apart.
+// same plugin: what is missing may be the very plugin that tells them apart. A
+// consumer or group whose reference is denied is answered so by itself: nobody
+// else's reference stands for it.
 func (a *attacher) broken(ref reference) {
 	list := a.attachments
-	if a.scope == fragment.ClaimPluginOnConsumer || a.scope == fragment.ClaimPluginOnGroup {
+	if !ref.denied && (a.scope == fragment.ClaimPluginOnConsumer || a.scope == fragment.ClaimPluginOnGroup) {
 		list = a.combinations(ref)
 	}
 	for _, at := range list {
