@@ -243,7 +243,7 @@ func (g *gatewayState) fleetErrors() []fragment.Problem {
 func (c *ControlPlane) blame(g *gatewayState) []fragment.Problem {
 	var problems []fragment.Problem
 	for _, r := range g.fleet.Rejected {
-		object, ok := fragment.ObjectOf(c.tagsOf(g, r.Key))
+		object, ok := c.madeFrom(g, r.Key)
 		if !ok {
 			continue
 		}
@@ -258,18 +258,28 @@ func (c *ControlPlane) blame(g *gatewayState) []fragment.Problem {
 	return slices.Compact(problems)
 }
 
-// tagsOf returns the tags of an entity of the gateway's configuration.
-func (c *ControlPlane) tagsOf(g *gatewayState, key entity.Key) []string {
+// madeFrom returns the object that an entity of the gateway's configuration was
+// made from: by its tags, else that of its unit. ok is false when the entity is
+// gone.
+func (c *ControlPlane) madeFrom(g *gatewayState, key entity.Key) (object fragment.ObjectRef, ok bool) {
 	owner, ok := c.config.Publisher.Owner(g.spec.Key, key)
 	if !ok {
-		return nil
+		return object, false
 	}
 	for _, e := range g.fragments[owner].Entities {
 		if entity.KeyOf(e) == key {
-			return entityTags(e)
+			if object, ok = fragment.ObjectOf(entityTags(e)); ok {
+				return object, true
+			}
 		}
 	}
-	return nil
+	subject, ok := subjectOf(owner)
+	state := g.states[owner]
+	if !ok || state == nil {
+		return object, false
+	}
+	gvk := statusKinds[subject.Kind].gvk
+	return fragment.RefOf(gvk.Group, gvk.Version, gvk.Kind, state.Object), true
 }
 
 func entityTags(e entity.Entity) []string {
@@ -293,6 +303,10 @@ func entityTags(e entity.Entity) []string {
 	case *entity.Certificate:
 		return e.Tags
 	case *entity.SNI:
+		return e.Tags
+	case *entity.CACertificate:
+		return e.Tags
+	case *entity.Vault:
 		return e.Tags
 	}
 	return nil
