@@ -65,6 +65,7 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 		Logger:    logger,
 		Product:   product(),
 		AccessLog: p.access,
+		NoFiles:   o.controlPlane != "",
 		Vault:     o.vault, SecretsChanged: p.secretsChanged,
 	})
 	if err != nil {

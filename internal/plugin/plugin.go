@@ -115,6 +115,9 @@ type Host interface {
 	// Dial opens an outgoing connection. It is the only way out: the resolved
 	// address is checked against the gateway's dial policy.
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
+	// MayAppend says why a plugin may not append to a file, nil if it may. Who
+	// configures plugins through a control plane must not fill the proxy's disk.
+	MayAppend(path string) error
 	// State returns the process-wide value kept under the plugin's name and
 	// key, made by create when absent. It outlives instances and snapshots.
 	State(plugin, key string, create func() any) any

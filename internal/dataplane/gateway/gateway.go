@@ -35,6 +35,9 @@ type Options struct {
 	Product string
 	// AccessLog receives a line for each request, nil for none.
 	AccessLog *engine.AccessLog
+	// NoFiles keeps plugins from appending to files other than the process's own
+	// outputs.
+	NoFiles bool
 	// Vault says where vault references lead. The zero value reads the
 	// environment of the process, and no files.
 	Vault vault.Settings
@@ -66,7 +69,7 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	host := &pluginHost{dialer: dialer, log: o.Logger, product: o.Product, states: map[stateKey]*state{}}
+	host := &pluginHost{dialer: dialer, log: o.Logger, product: o.Product, noFiles: o.NoFiles, states: map[stateKey]*state{}}
 	catalog, err := pipeline.NewCatalog(host, o.Schemas, o.Plugins...)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -17,6 +18,7 @@ type pluginHost struct {
 	dialer  *dial.Dialer
 	log     *slog.Logger
 	product string
+	noFiles bool
 
 	mu     sync.Mutex
 	states map[stateKey]*state
@@ -33,6 +35,14 @@ type state struct {
 // Dial implements plugin.Host.
 func (h *pluginHost) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return h.dialer.DialContext(ctx, network, address)
+}
+
+// MayAppend implements plugin.Host.
+func (h *pluginHost) MayAppend(path string) error {
+	if h.noFiles && path != "/dev/stdout" && path != "/dev/stderr" {
+		return fmt.Errorf("%s: with a control plane plugins write to /dev/stdout and /dev/stderr only; use one of them", path)
+	}
+	return nil
 }
 
 // State implements plugin.Host.

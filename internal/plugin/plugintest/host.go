@@ -5,6 +5,7 @@ package plugintest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -18,6 +19,8 @@ type Host struct {
 	Clock func() time.Time
 	// Dialer replaces the network.
 	Dialer func(ctx context.Context, network, address string) (net.Conn, error)
+	// NoFiles refuses every file.
+	NoFiles bool
 
 	mu    sync.Mutex
 	state map[[2]string]any
@@ -31,6 +34,14 @@ func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, err
 	}
 	var d net.Dialer
 	return d.DialContext(ctx, network, address)
+}
+
+// MayAppend implements plugin.Host.
+func (h *Host) MayAppend(path string) error {
+	if h.NoFiles {
+		return errors.New(path + " is not to be written")
+	}
+	return nil
 }
 
 // State implements plugin.Host.

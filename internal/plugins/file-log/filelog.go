@@ -10,6 +10,7 @@ package filelog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -38,6 +39,9 @@ func configure(c plugin.Config) (*plugin.Phases, error) {
 	}
 	if len(conf.LuaFields) > 0 {
 		return nil, errors.New("custom_fields_by_lua: this gateway runs no Lua; remove the field")
+	}
+	if err := c.Host.MayAppend(conf.Path); err != nil {
+		return nil, fmt.Errorf("path: %w", err)
 	}
 	l, err := logqueue.Open(c.Host, name, conf, logqueue.Once(), func() logqueue.Sink { return &file{path: conf.Path, reopen: conf.Reopen} })
 	if err != nil {

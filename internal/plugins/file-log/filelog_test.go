@@ -124,3 +124,14 @@ func TestLuaIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Where plugins may not write to files, the instance is refused, so that its
+// owner hears of it.
+func TestForbidden(t *testing.T) {
+	_, err := Registration.Configure(plugin.Config{
+		Plugin: &entity.Plugin{}, Values: map[string]any{"path": "/data/log", "reopen": false}, Host: &plugintest.Host{NoFiles: true},
+	})
+	if err == nil || !strings.Contains(err.Error(), "path: /data/log") {
+		t.Errorf("got %v", err)
+	}
+}
