@@ -106,6 +106,9 @@ func (p patch) apply(refs fragment.Refs, document []byte, field string) ([]byte,
 	operation := []map[string]any{{"op": op, "path": p.path, "value": json.RawMessage(raw)}}
 	encoded, err := json.Marshal(operation)
 	if err == nil {
+		err = checkPointer(document, p.path)
+	}
+	if err == nil {
 		var decoded jsonpatch.Patch
 		if decoded, err = jsonpatch.DecodePatch(encoded); err == nil {
 			options := jsonpatch.NewApplyOptions()
@@ -116,8 +119,8 @@ func (p patch) apply(refs fragment.Refs, document []byte, field string) ([]byte,
 	if err != nil {
 		return nil, &fault{
 			field: field + ".path", reason: fragment.ReasonPluginConfigInvalid, invalid: true,
-			message: fmt.Sprintf("the path %q cannot be added to the configuration", p.path),
-			fix:     "write a JSON pointer such as /headers/x-key",
+			message: fmt.Sprintf("the path %.200q cannot be added to the configuration", p.path),
+			fix:     "write a JSON pointer such as /headers/x-key; an index may be the list's length at most",
 		}
 	}
 	return document, nil
