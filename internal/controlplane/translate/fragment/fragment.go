@@ -210,7 +210,10 @@ type Fragment struct {
 	LastGood bool
 }
 
-// Report adds a problem to the result.
+// Report adds a problem to the result. Texts that are very long, because they
+// quote something, are cut.
 func (r *Result) Report(object ObjectRef, field, reason, message, fix string) {
-	r.Problems = append(r.Problems, Problem{Object: object, Field: field, Reason: reason, Message: message, Fix: fix})
+	r.Problems = append(r.Problems, Problem{
+		Object: object, Field: Cut(field, maxField), Reason: reason, Message: Cut(message, maxMessage), Fix: fix,
+	})
 }

@@ -176,7 +176,7 @@ func (r *reference) explain(absent string) {
 	switch {
 	case r.facts.Template != nil:
 	case r.facts.Exists:
-		r.why = r.facts.Object.String() + " has no usable version: " + r.facts.Why
+		r.why = r.facts.Object.String() + " has no usable version: " + fragment.Cut(r.facts.Why, maxViolation)
 	default:
 		r.why = absent
 	}

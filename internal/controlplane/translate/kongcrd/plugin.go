@@ -160,6 +160,12 @@ func (s *source) refuse(f *fault) fragment.Result {
 	return r
 }
 
+// How much is told of a wrong configuration.
+const (
+	maxViolations = 5   // problems in one message
+	maxViolation  = 200 // bytes of each, and of the whole for those who refer to the plugin
+)
+
 // violated turns what the schema says into one fault that names the first field.
 func (s *source) violated(list []entity.Problem) *fault {
 	if list[0].Field == "name" {
@@ -170,8 +176,12 @@ func (s *source) violated(list []entity.Problem) *fault {
 		}
 	}
 	texts := make([]string, 0, len(list))
-	for _, p := range list {
-		texts = append(texts, p.Field+": "+s.quote(p))
+	for i, p := range list {
+		if i == maxViolations {
+			texts = append(texts, fmt.Sprintf("and %d more", len(list)-i))
+			break
+		}
+		texts = append(texts, fragment.Cut(p.Field+": "+s.quote(p), maxViolation))
 	}
 	return &fault{
 		field: list[0].Field, reason: fragment.ReasonPluginConfigInvalid, invalid: true,
