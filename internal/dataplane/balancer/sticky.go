@@ -12,7 +12,8 @@ import (
 
 // sessionOf is what the cookie of a client holds that is served by a peer. It
 // is made of the peer's address and name, so that every gateway and every
-// process makes the same of them, and tells nobody what they are.
+// process makes the same of them. It does not show them, but is no secret: who
+// knows the upstream's name can try addresses until one fits.
 func sessionOf(p *Peer) string {
 	sum := sha256.Sum256([]byte(p.key.upstream + "\x00" + p.Target + "\x00" + p.Addr.String()))
 	return base64.RawURLEncoding.EncodeToString(sum[:12])

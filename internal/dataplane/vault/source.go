@@ -120,11 +120,12 @@ func (s sources) readFile(l location) (text, key string, err error) {
 			return "", "", errors.New("its path leads out of the vault's directory")
 		}
 	}
-	dir, err := os.OpenRoot(s.root)
+	root, err := os.OpenRoot(s.root)
 	if err != nil {
 		return "", "", fmt.Errorf("the directory of secrets %s cannot be opened: %w; mount it, or set %s", s.root, cause(err), fileRoot)
 	}
-	defer func() { _ = dir.Close() }()
+	defer func() { _ = root.Close() }()
+	dir := root
 	for _, step := range []string{string(l.scope), l.directory} {
 		if step == "" {
 			continue

@@ -5,6 +5,7 @@ package vault
 import (
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,6 +27,31 @@ func link(t *testing.T, target, path string) {
 	t.Helper()
 	if err := os.Symlink(target, path); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestFilesAreClosed holds that reading leaves no descriptor to the garbage
+// collector, which seldom runs in an idle proxy.
+func TestFilesAreClosed(t *testing.T) { //nolint:paralleltest // counts the process's descriptors
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	root := t.TempDir()
+	write(t, filepath.Join(root, "shop/partners/token"), "secret")
+	s := sources{root: root}
+	open := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	before := open()
+	for range 50 {
+		if _, err := s.read(location{backend: entity.VaultFile, scope: "shop", directory: "partners", resource: "token"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := open(); after > before {
+		t.Errorf("%d descriptors, %d before", after, before)
 	}
 }
 

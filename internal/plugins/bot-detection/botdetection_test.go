@@ -4,6 +4,7 @@ package botdetection
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,3 +89,27 @@ func FuzzIsBot(f *testing.F) {
 }
 
 var atEnds = regexp.MustCompile(`^(NING|Zao|vortex|voyager)| PTST/\d+\.?\d+$`)
+
+// TestLongAgents holds that a robot's word, however often it is there, does not
+// have its pattern run once for each: 15 s for what this test says, before.
+func TestLongAgents(t *testing.T) {
+	start := time.Now()
+	for _, word := range []string{"bot", "IP2", "Accoona-", ".org_bot", "Y!J-BR", "favicon"} {
+		isBot(strings.Repeat(word, 32<<10/len(word)))
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("took %s", took)
+	}
+	var seen asked
+	places := 0
+	for _, list := range signs {
+		for _, s := range list {
+			if s.pattern != nil && seen.first(s.place) {
+				places++
+			}
+		}
+	}
+	if places == 0 || places > maxPatterns {
+		t.Errorf("%d patterns", places)
+	}
+}

@@ -14,12 +14,33 @@ type sign struct {
 	// fold compares the word without regard to case. Its word is in lower case.
 	fold    bool
 	pattern *regexp.Regexp
+	// place is the pattern's among all patterns.
+	place int
+}
+
+// maxPatterns bounds how many patterns there are.
+const maxPatterns = 256
+
+// asked are the patterns that one User-Agent was held against: once is enough,
+// however often it holds the word.
+type asked [maxPatterns / 64]uint64
+
+func (a *asked) first(place int) bool {
+	word, bit := &a[place/64], uint64(1)<<(place%64)
+	before := *word
+	*word |= bit
+	return before&bit == 0
 }
 
 // signs are by the first byte of their word: a User-Agent is looked through
 // once, and most of its bytes begin few words.
 var signs = func() (out [256][]sign) {
+	patterns := 0
 	add := func(s sign) {
+		if s.pattern != nil {
+			s.place = patterns
+			patterns++
+		}
 		out[s.word[0]] = append(out[s.word[0]], s)
 		if upper := strings.ToUpper(s.word[:1])[0]; s.fold && upper != s.word[0] {
 			out[upper] = append(out[upper], s)
@@ -53,9 +74,10 @@ var signs = func() (out [256][]sign) {
 // uap-core knows (https://github.com/ua-parser/uap-core), and what calls itself
 // a spider, a crawler, or, with a version, a bot.
 func isBot(agent string) bool {
+	var seen asked
 	for i := range len(agent) {
 		for _, s := range signs[agent[i]] {
-			if s.at(agent[i:]) && (s.pattern == nil || s.pattern.MatchString(agent)) {
+			if s.at(agent[i:]) && (s.pattern == nil || seen.first(s.place) && s.pattern.MatchString(agent)) {
 				return true
 			}
 		}
