@@ -181,10 +181,10 @@ func (s *source) violated(list []entity.Problem) *fault {
 			texts = append(texts, fmt.Sprintf("and %d more", len(list)-i))
 			break
 		}
-		texts = append(texts, fragment.Cut(p.Field+": "+s.quote(p), maxViolation))
+		texts = append(texts, fragment.Cut(s.field(p)+": "+s.quote(p), maxViolation))
 	}
 	return &fault{
-		field: list[0].Field, reason: fragment.ReasonPluginConfigInvalid, invalid: true,
+		field: s.field(list[0]), reason: fragment.ReasonPluginConfigInvalid, invalid: true,
 		message: "plugin failed schema validation: " + strings.Join(texts, "; "),
 		fix:     "correct the field",
 	}

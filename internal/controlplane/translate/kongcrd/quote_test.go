@@ -31,3 +31,30 @@ func TestQuoteShowsNothingFromSecrets(t *testing.T) {
 		})
 	}
 }
+
+func TestFieldsOfSecretsAreNotNamed(t *testing.T) {
+	from := source{from: &secretKey{"ns", "s", "k"}}
+	patched := source{config: []byte(`{"mine": 1}`), patches: []patch{{path: "/limits/x"}}}
+	for _, tc := range []struct {
+		source               source
+		field, message, want string
+	}{
+		{source{}, "config.redis.hots", "unknown field", "config.redis.hots"},
+		{from, "config.minute", "expected a number", "config.minute"},
+		{from, "config.minute", "required field missing", "config.minute"},
+		{from, "config.@entity", "at least one of these fields must be non-empty: 'a'", "config.@entity"},
+		{from, "protocols[0]", "expected one of: http", "protocols[0]"},
+		{from, "config.hunter2", "unknown field", "config"},
+		{from, "config.hunter2.pass.word", "unknown field", "config"},
+		{from, "config.limits.hunter2.minute", "expected a number", "config.limits"},
+		{from, "config.headers[0]", "expected a string", "config.headers"},
+		{patched, "config.mine", "unknown field", "config.mine"},
+		{patched, "config.mine.hunter2", "unknown field", "config.mine"},
+		{patched, "config.limits.hunter2", "unknown field", "config.limits"},
+		{patched, "config.hunter2", "unknown field", "config"},
+	} {
+		if got := tc.source.field(entity.Problem{Field: tc.field, Message: tc.message}); got != tc.want {
+			t.Errorf("%s: %s is told as %s, want %s", tc.field, tc.message, got, tc.want)
+		}
+	}
+}
