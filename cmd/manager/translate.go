@@ -50,33 +50,47 @@ func runTranslate(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	if err == nil {
 		objects, err = readManifests(o, stdin, stderr)
 	}
-	var result *offline.Result
+	code := 2
 	if err == nil {
-		result = offline.Translate(offline.Complete(objects), o.settings, schemas.All())
-		var out []byte
-		if out, err = entity.Encode(result.Set); err == nil {
-			_, err = stdout.Write(out)
-		}
+		code, err = printResult(offline.Translate(offline.Complete(objects), o.settings, schemas.All()), stdout, stderr)
 	}
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return 2
 	}
+	return code
+}
+
+// printResult prints what a translation came to and returns the exit code. What
+// the declarative file's own checks find is a problem as well: proxies would not
+// run the file as it is.
+func printResult(result *offline.Result, stdout, stderr io.Writer) (code int, err error) {
+	out, err := entity.Encode(result.Set)
+	if err == nil {
+		_, err = stdout.Write(out)
+	}
+	if err != nil {
+		return 2, err
+	}
 	for _, p := range result.Problems {
 		_, _ = fmt.Fprintln(stderr, problemLine(p))
+		code = 1
 	}
-	if len(result.Problems) > 0 {
-		return 1
+	for _, p := range entity.CheckSet(result.Set, schemas.All()) {
+		_, _ = fmt.Fprintln(stderr, oneLine("the outcome is not a valid declarative file: "+p.Error()))
+		code = 1
 	}
-	return 0
+	return code, nil
 }
 
 // problemLine is "Kind namespace/name field: reason" on one line, whatever the
 // reason quotes.
 func problemLine(p fragment.Problem) string {
 	at := strings.TrimSpace(p.Object.String() + " " + p.Field)
-	return strings.Join(strings.Fields(fmt.Sprintf("%s: %s: %s (%s)", at, p.Reason, p.Message, p.Fix)), " ")
+	return oneLine(fmt.Sprintf("%s: %s: %s (%s)", at, p.Reason, p.Message, p.Fix))
 }
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func parseTranslateOptions(args []string, stderr io.Writer) (o translateOptions, err error) {
 	flags := flag.NewFlagSet("translate", flag.ContinueOnError)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kong/kong-istio-gateway/internal/controlplane/offline"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
 )
@@ -66,6 +67,25 @@ func TestTranslateReportsProblems(t *testing.T) {
 	}
 	if code := runTranslate([]string{"-"}, strings.NewReader("kind: ["), &out, &problems); code != 2 {
 		t.Errorf("bad YAML: exit %d", code)
+	}
+}
+
+// TestTranslateChecksItsOutcome holds that an outcome that proxies would refuse
+// is printed, and told.
+func TestTranslateChecksItsOutcome(t *testing.T) {
+	twice := &entity.Service{ID: "5bf0e8b4-2e7f-5bb8-a7cc-9e3f8d8a0001", Name: "one", Host: "a.example"}
+	again := &entity.Service{ID: twice.ID, Name: "two", Host: "b.example"}
+	var out, problems bytes.Buffer
+	code, err := printResult(&offline.Result{Set: &entity.Set{Services: []*entity.Service{twice, again}}}, &out, &problems)
+	want := "the outcome is not a valid declarative file: services 'two': " +
+		"uniqueness violation: 'services' entity with primary key set to '5bf0e8b4-2e7f-5bb8-a7cc-9e3f8d8a0001' already declared\n"
+	if code != 1 || err != nil || problems.String() != want || strings.Count(out.String(), string(twice.ID)) != 2 {
+		t.Errorf("exit %d, %v: %q, want %q\n%s", code, err, problems.String(), want, out.String())
+	}
+	out.Reset()
+	problems.Reset()
+	if code, err := printResult(&offline.Result{Set: &entity.Set{Services: []*entity.Service{twice}}}, &out, &problems); code != 0 || err != nil || problems.Len() > 0 {
+		t.Errorf("a valid outcome: exit %d, %v, %q", code, err, problems.String())
 	}
 }
 
