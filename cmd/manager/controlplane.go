@@ -156,8 +156,6 @@ func routeClients(mgr ctrl.Manager) (cache.Cache, client.Reader, client.Client, 
 	}
 	options := routes.CacheOptions(scheme)
 	options.HTTPClient = mgr.GetHTTPClient()
-	// Who reads a kind whose CRD is gone must not wait for objects of it.
-	options.ReaderFailOnMissingInformer = true
 	objects, err := cache.New(mgr.GetConfig(), options)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("cache of routes: %w", err)
@@ -247,9 +245,6 @@ func (a *routeAdapter) Facts(key types.NamespacedName) gateway.RouteFacts {
 	for _, b := range facts.Backends {
 		if b.ExternalName != "" || b.Protocol == string(entity.ProtocolUDP) {
 			continue // outside the cluster, or not captured by sidecars: nothing to cover
-		}
-		if b.Protocol == "udp" {
-			continue // sidecars do not carry UDP: it goes straight to the Service
 		}
 		backend := mesh.Backend{Namespace: b.Namespace, Service: b.Service, Port: b.Port, L4: isL4(b.Protocol)}
 		if b.ClusterIP != "" {
