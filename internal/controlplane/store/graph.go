@@ -151,11 +151,14 @@ func (g *graph) evaluate(n *unit) {
 		g.await(n, r)
 		return
 	}
-	n.pending = false
-	n.problems = result.Problems
+	problems := result.Problems
 	n.lastGood = false
 	if result.Invalid {
 		result, subject = g.fallBack(n, r, result, subject)
+		if r.pending {
+			g.await(n, r)
+			return
+		}
 	} else {
 		n.good, n.goodResult = subject, result
 		if !usable(result) {
@@ -163,7 +166,7 @@ func (g *graph) evaluate(n *unit) {
 		}
 		delete(g.restored, n.owner)
 	}
-	n.object = subject
+	n.pending, n.problems, n.object = false, problems, subject
 	g.replace(n, r.deps, result)
 }
 
@@ -193,29 +196,39 @@ func (g *graph) fallBack(n *unit, r *recorder, bad fragment.Result, now client.O
 	if now == nil {
 		return bad, now
 	}
-	if n.good != nil && n.good.GetUID() == now.GetUID() {
-		again := g.recorder(n)
-		again.instead = n.good
-		result := g.translate(n.owner, again)
-		r.deps = append(r.deps, again.deps...)
-		n.lastGood = true
-		if !result.Invalid && !again.pending {
-			n.goodResult = result
-		}
-		return n.goodResult, n.good
+	old, known := g.restored[n.owner]
+	known = known && old.uid == now.GetUID()
+	good, result := n.good, n.goodResult
+	if known && good == nil {
+		good = old.version(now)
 	}
-	if old, ok := g.restored[n.owner]; ok && old.uid == now.GetUID() {
-		n.lastGood = true
-		return old.result(n.owner), now
+	again := g.recorder(n)
+	switch {
+	case good != nil && good.GetUID() == now.GetUID():
+		again.instead = good
+		if fine := g.translate(n.owner, again); !fine.Invalid && !again.pending {
+			n.good, n.goodResult, result = good, fine, fine
+		}
+	case known && isRoute(n.owner.Kind):
+		good, result = now, old.revive(n.owner, now, again)
+	default:
+		good = nil
+	}
+	r.deps = append(r.deps, again.deps...)
+	if n.good == nil && good != nil && again.pending {
+		r.pending = true // there is no outcome yet
+	}
+	if n.lastGood = good != nil && (n.good != nil || isRoute(n.owner.Kind)); n.lastGood {
+		return result, good
 	}
 	// There is no earlier version: what is invalid is left out.
-	return fragment.Result{Problems: bad.Problems, Claims: references(bad.Claims), Facts: bad.Facts}, now
+	return fragment.Result{Problems: bad.Problems, Claims: ofPlugins(bad.Claims), Facts: bad.Facts}, now
 }
 
-// references returns the claims of an object that is left out which still count:
+// ofPlugins returns the claims of an object that is left out which still count:
 // that it refers to a plugin. A plugin that consumers share with one route is not
 // meant for all their requests while that route is invalid.
-func references(claims []fragment.Claim) []fragment.Claim {
+func ofPlugins(claims []fragment.Claim) []fragment.Claim {
 	var kept []fragment.Claim
 	for _, c := range claims {
 		if c.Scope == fragment.ClaimPluginOnRoute || c.Scope == fragment.ClaimPluginOnService {

@@ -12,47 +12,84 @@ import (
 
 // restored is what a predecessor published for a unit.
 type restored struct {
-	uid      types.UID
-	entities []entity.Entity
+	uid        types.UID
+	generation int64
+	entities   []entity.Entity
+	// uses names the units that brought what the entities refer to.
+	uses map[entity.Key]fragment.Owner
 }
 
 // restore remembers a predecessor's fragments: the last good versions of
 // objects that are invalid by now. Plugin units have no fragment of their own;
 // their template is taken from any plugin that was made from the object.
 func (g *graph) restore(fragments []fragment.Fragment) {
+	owners := make(map[entity.Key]fragment.Owner)
+	for _, f := range fragments {
+		for _, e := range f.Entities {
+			switch e.(type) {
+			case *entity.Service, *entity.Certificate, *entity.ConsumerGroup:
+				owners[entity.KeyOf(e)] = f.Owner
+			}
+		}
+	}
 	for _, f := range fragments {
 		if len(f.Entities) == 0 {
 			continue
 		}
-		g.restored[f.Owner] = restored{f.Object.UID, f.Entities}
+		old := restored{f.Object.UID, f.Generation, f.Entities, make(map[entity.Key]fragment.Owner)}
 		for _, e := range f.Entities {
-			p, ok := e.(*entity.Plugin)
-			if !ok {
-				continue
+			for _, key := range references(e) {
+				if o, known := owners[key]; known {
+					old.uses[key] = o
+				}
 			}
-			o, ok := fragment.ObjectOf(p.Tags)
-			if !ok || (o.Kind != string(KindKongPlugin) && o.Kind != string(KindKongClusterPlugin)) {
-				continue
+			if p, ok := e.(*entity.Plugin); ok {
+				g.restoreTemplate(p)
 			}
-			template := *p
-			template.ID, template.Service, template.Route, template.Consumer, template.ConsumerGroup = "", nil, nil, nil, nil
-			// The suffix that made an instance's name unique is not known here.
-			template.InstanceName = ""
-			g.restored[kongcrd.PluginOwner(o.Namespace, o.Name)] = restored{o.UID, []entity.Entity{&template}}
 		}
+		g.restored[f.Owner] = old
 	}
 }
 
-// result returns what the unit yielded for the predecessor.
-func (r restored) result(o fragment.Owner) fragment.Result {
-	switch e := r.entities[0].(type) {
-	case *entity.Plugin:
-		if o.Kind == fragment.OwnerPlugin {
-			object, _ := fragment.ObjectOf(e.Tags)
-			return fragment.Result{Facts: fragment.PluginFacts{Exists: true, Object: object, Template: e}}
+// references returns what an entity refers to, as far as other units bring it
+// that have to be there for it.
+func references(e entity.Entity) (keys []entity.Key) {
+	switch e := e.(type) {
+	case *entity.Route:
+		if e.Service != nil {
+			keys = append(keys, entity.Key{Kind: entity.KindService, ID: e.Service.ID})
 		}
-	case *entity.Certificate:
-		return fragment.Result{Entities: r.entities, Facts: fragment.CertificateFacts{ID: e.ID}}
+	case *entity.SNI:
+		if e.Certificate != nil {
+			keys = append(keys, entity.Key{Kind: entity.KindCertificate, ID: e.Certificate.ID})
+		}
+	case *entity.Consumer:
+		for _, group := range e.Groups {
+			keys = append(keys, entity.Key{Kind: entity.KindConsumerGroup, ID: group.ID})
+		}
 	}
-	return fragment.Result{Entities: r.entities}
+	return keys
+}
+
+// restoreTemplate remembers the plugin that an instance was made from.
+func (g *graph) restoreTemplate(p *entity.Plugin) {
+	object, owner, ok := pluginOf(p)
+	if !ok {
+		return
+	}
+	template := *p
+	template.ID, template.Service, template.Route, template.Consumer, template.ConsumerGroup = "", nil, nil, nil, nil
+	// The suffix that made an instance's name unique is not known here.
+	template.InstanceName = ""
+	g.restored[owner] = restored{uid: object.UID, entities: []entity.Entity{&template}}
+}
+
+// pluginOf returns the object, and the unit of the plugin, that an instance was
+// made from; ok is false for those that stand for no such object.
+func pluginOf(p *entity.Plugin) (object fragment.ObjectRef, owner fragment.Owner, ok bool) {
+	object, ok = fragment.ObjectOf(p.Tags)
+	if !ok || (object.Kind != string(KindKongPlugin) && object.Kind != string(KindKongClusterPlugin)) {
+		return object, owner, false
+	}
+	return object, kongcrd.PluginOwner(object.Namespace, object.Name), true
 }
