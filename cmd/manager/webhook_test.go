@@ -214,12 +214,16 @@ func TestWebhookForeignCertificates(t *testing.T) {
 		}
 		return nil
 	})
-	must(t, kube.Get(t.Context(), key, configuration))
-	for _, w := range configuration.Webhooks {
-		if !bytes.Equal(w.ClientConfig.CABundle, ca) || len(w.MatchConditions) == 0 {
-			t.Errorf("%s: the manager leaves the certificates alone, not the conditions: %+v", w.Name, w)
+	// Calls come from the moment on that there are certificates, also before there are conditions.
+	apiserver.Eventually(t, "the conditions are written, and the certificates left alone", func() error {
+		must(t, kube.Get(t.Context(), key, configuration))
+		for _, w := range configuration.Webhooks {
+			if !bytes.Equal(w.ClientConfig.CABundle, ca) || len(w.MatchConditions) == 0 {
+				return fmt.Errorf("%s: %+v", w.Name, w)
+			}
 		}
-	}
+		return nil
+	})
 }
 
 // foreignCertificate returns a directory with a certificate for the shipped
