@@ -219,8 +219,9 @@ const (
 	// ClaimUpstreamName is contended for by backends: the same Service port may be
 	// reached by HTTP and by stream routes.
 	ClaimUpstreamName ClaimScope = "upstream-name"
-	// ClaimCertificateID is contended for by custom entities that give a
-	// certificate the same id.
+	// ClaimCertificateID is contended for by custom entities of a namespace that
+	// give a certificate the same id. The value is the namespace and that id, the
+	// data the id that the certificate has in the gateway.
 	ClaimCertificateID ClaimScope = "certificate-id"
 	// ClaimRouteName is contended for by routes, whose names are not unique by
 	// construction.

@@ -84,10 +84,11 @@ func (t *customEntity) single(kind entity.Kind, fields map[string]any) {
 		t.refuse("spec.fields."+problems[0].Field, problems[0].Message, "correct the field")
 		return
 	}
-	if sni, ok := e.(*entity.SNI); ok && !t.certificateExists(sni.Certificate.ID) {
+	claims, ok := t.identify(e)
+	if !ok {
 		return
 	}
-	for _, claim := range uniqueOf(e) {
+	for _, claim := range claims {
 		if !t.claim(claim) {
 			return
 		}
@@ -95,31 +96,52 @@ func (t *customEntity) single(kind entity.Kind, fields map[string]any) {
 	t.result.Entities = []entity.Entity{e}
 }
 
-// certificateExists reports whether another custom entity brings a certificate.
-func (t *customEntity) certificateExists(id entity.ID) bool {
-	if t.refs.Claimed(fragment.Claim{Scope: fragment.ClaimCertificateID, Value: string(id)}) {
-		return true
-	}
-	t.result.Report(t.ref, "spec.fields.certificate", fragment.ReasonCustomEntityInvalid,
-		fmt.Sprintf("no KongCustomEntity brings a certificate with the id %s; the entity is left out", id),
-		"create one of type certificates with this id, or name the Secret in the tls section of an Ingress")
-	return false
-}
-
-// uniqueOf returns what other units may contend for.
-func uniqueOf(e entity.Entity) []fragment.Claim {
+// identify gives an entity its id and returns what other units may contend for.
+//
+// Ids are unique in a whole gateway, while the object belongs to one namespace:
+// the id that a certificate or SNI is given there is its name inside the
+// namespace only, so that nobody can take the place of somebody else's. CA
+// certificates keep their ids, by which plugins of all namespaces name them; the
+// oldest has it.
+func (t *customEntity) identify(e entity.Entity) (claims []fragment.Claim, ok bool) {
 	switch e := e.(type) {
 	case *entity.CACertificate:
 		return []fragment.Claim{
 			{Scope: fragment.ClaimCACertificate, Value: string(e.ID)},
 			{Scope: fragment.ClaimCADigest, Value: fragment.CertificateDigest(e.Cert), Data: string(e.ID)},
-		}
-	case *entity.SNI:
-		return []fragment.Claim{{Scope: fragment.ClaimSNI, Value: e.Name, Data: string(e.Certificate.ID)}}
+		}, true
 	case *entity.Certificate:
-		return []fragment.Claim{{Scope: fragment.ClaimCertificateID, Value: string(e.ID)}}
+		claim := t.certificate(e.ID)
+		e.ID = t.own(entity.KindCertificate, e.ID)
+		claim.Data = string(e.ID)
+		return []fragment.Claim{claim}, true
+	case *entity.SNI:
+		brings, found := t.refs.First(t.certificate(e.Certificate.ID))
+		if !found {
+			t.result.Report(t.ref, "spec.fields.certificate", fragment.ReasonCustomEntityInvalid,
+				fmt.Sprintf("no KongCustomEntity of the namespace brings a certificate with the id %s; the entity is left out", e.Certificate.ID),
+				"create one of type certificates with this id, or name the Secret in the tls section of an Ingress")
+			return nil, false
+		}
+		e.ID, e.Certificate.ID = t.own(entity.KindSNI, e.ID), entity.ID(brings.Data)
+		return []fragment.Claim{{Scope: fragment.ClaimSNI, Value: e.Name, Data: brings.Data}}, true
 	}
-	return nil
+	return nil, true
+}
+
+// certificate is the claim of whoever brings the namespace's certificate with an
+// id; its data is the id that the certificate has in the gateway.
+func (t *customEntity) certificate(given entity.ID) fragment.Claim {
+	return fragment.Claim{Scope: fragment.ClaimCertificateID, Value: t.owner.Namespace + "/" + string(given)}
+}
+
+// own returns the id in the gateway of what has an id in the object.
+func (t *customEntity) own(kind entity.Kind, given entity.ID) entity.ID {
+	name := t.owner.String()
+	if given == fragment.ID(kind, name) {
+		return given // the default
+	}
+	return fragment.ID(kind, name+"|"+string(given))
 }
 
 // claim claims and reports whether nobody older does.

@@ -30,7 +30,7 @@ func TestPatchNeverFillsLists(t *testing.T) {
 	for _, tc := range []struct{ document, path, want string }{
 		{`{}`, "/headers/x-key", `{"headers":{"x-key":1}}`},
 		{`{"a/b":{}}`, "/a~1b/c~0d", `{"a/b":{"c~d":1}}`},
-{`{}`, "/allow/-", `{"allow":[1]}`},
+		{`{}`, "/allow/-", `{"allow":[1]}`},
 		{`{}`, "/allow/0", `{"allow":[1]}`},
 		{`{}`, "/allow/0/x", `{"allow":[{"x":1}]}`},
 		{`{"allow":["a"]}`, "/allow/1", `{"allow":["a",1]}`},
