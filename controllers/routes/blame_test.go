@@ -21,7 +21,9 @@ type oneOwner struct {
 	owner fragment.Owner
 }
 
-func (p oneOwner) Owner(types.NamespacedName, entity.Key) (fragment.Owner, bool) { return p.owner, true }
+func (p oneOwner) Owner(types.NamespacedName, entity.Key) (fragment.Owner, bool) {
+	return p.owner, true
+}
 
 // blamed returns whom a rejection of the entity of a vault's unit is told to.
 func blamed(e entity.Entity) []fragment.Problem {
