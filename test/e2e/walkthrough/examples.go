@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -32,16 +34,20 @@ type step struct {
 	Kubectl []string     `json:"kubectl,omitempty"`
 	Request *stepRequest `json:"request,omitempty"`
 	Query   *stepQuery   `json:"query,omitempty"`
-	// What must come back: Status of a request, the header lines ("" for none),
-	// texts that the body, the query's answer or kubectl's output holds or must
-	// not hold, and for several requests how many got which status.
+	// What must come back: the Status of each request, the header lines ("" for
+	// none), and texts that the body, the query's answer or kubectl's output holds
+	// or must not hold.
 	Status  int               `json:"status,omitempty"`
 	Headers map[string]string `json:"headers,omitempty"`
 	// Certificate is for whom the shown certificate is.
-	Certificate string      `json:"certificate,omitempty"`
-	Holds       []string    `json:"holds,omitempty"`
-	Lacks       []string    `json:"lacks,omitempty"`
-	Statuses    map[int]int `json:"statuses,omitempty"`
+	Certificate string   `json:"certificate,omitempty"`
+	Holds       []string `json:"holds,omitempty"`
+	Lacks       []string `json:"lacks,omitempty"`
+	// Matches is a regular expression for the same; ADDRESS in it stands for the
+	// gateway's address.
+	Matches string `json:"matches,omitempty"`
+	// Statuses says instead of Status how many of the requests get which one.
+	Statuses map[int]int `json:"statuses,omitempty"`
 	// Fails says that kubectl, or the apply, must fail with the texts of Holds.
 	Fails bool `json:"fails,omitempty"`
 	// Keep leaves what was applied when the example is over.
@@ -130,11 +136,54 @@ func readSteps(path string) ([]step, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	for i, s := range steps {
-		if s.What == "" || s.actions() != 1 {
-			return nil, fmt.Errorf("%s: step %d (%s): want what, and one of apply, delete, kubectl, request and query", path, i+1, s.What)
+		if err := s.check(); err != nil {
+			return nil, fmt.Errorf("%s: step %d (%s): %w", path, i+1, s.What, err)
 		}
 	}
 	return steps, nil
+}
+
+// check reports what a step lacks to show anything.
+func (s step) check() error {
+	if s.What == "" || s.actions() != 1 {
+		return errors.New("want what, and one of apply, delete, kubectl, request and query")
+	}
+	if _, err := s.pattern(""); err != nil {
+		return fmt.Errorf("matches: %w", err)
+	}
+	if s.Query != nil && s.Matches == "" && len(s.Holds) == 0 {
+		return errors.New("a query wants matches or holds: any answer would do")
+	}
+	if s.Request == nil {
+		if s.Status != 0 || len(s.Statuses) > 0 || len(s.Headers) > 0 || s.Certificate != "" {
+			return errors.New("status, statuses, headers and certificate are a request's")
+		}
+		return nil
+	}
+	switch {
+	case (s.Status == 0) == (len(s.Statuses) == 0):
+		return errors.New("a request wants one of status and statuses")
+	case s.Status != 0:
+		return nil
+	case len(s.Headers)+len(s.Holds)+len(s.Lacks) > 0 || s.Certificate+s.Matches != "":
+		return errors.New("statuses are all that is looked at: take the rest away, or say status")
+	}
+	sum := 0
+	for _, n := range s.Statuses {
+		sum += n
+	}
+	if sum != s.Request.count() {
+		return fmt.Errorf("statuses are of %d requests, count is %d", sum, s.Request.count())
+	}
+	return nil
+}
+
+// count is how many requests are made.
+func (r *stepRequest) count() int { return max(r.Count, 1) }
+
+// pattern returns what Matches stands for with a gateway's address.
+func (s step) pattern(address string) (*regexp.Regexp, error) {
+	return regexp.Compile(strings.ReplaceAll(s.Matches, "ADDRESS", regexp.QuoteMeta(address)))
 }
 
 func (s step) actions() (n int) {
@@ -161,6 +210,9 @@ func (s step) expectation() string {
 	}
 	for _, text := range s.Holds {
 		parts = append(parts, tail(text, 60))
+	}
+	if s.Matches != "" {
+		parts = append(parts, s.Matches)
 	}
 	return strings.Join(parts, ", ")
 }
@@ -193,7 +245,7 @@ func (w *walk) try(ctx context.Context, folder string, s step) (string, error) {
 		if answers[0].Error != "" {
 			return "", errors.New(answers[0].Error)
 		}
-		return answers[0].Body, s.texts(answers[0].Body)
+		return answers[0].Body, s.texts(answers[0].Body, w.address)
 	}
 	args := s.Kubectl
 	if s.Apply != "" {
@@ -206,11 +258,11 @@ func (w *walk) try(ctx context.Context, folder string, s step) (string, error) {
 	case s.Fails && err == nil:
 		return out, errors.New("is not refused")
 	case s.Fails:
-		return err.Error(), s.texts(err.Error())
+		return err.Error(), s.texts(err.Error(), w.address)
 	case err != nil:
 		return out, err
 	}
-	return out, s.texts(out)
+	return out, s.texts(out, w.address)
 }
 
 func (w *walk) tryRequest(ctx context.Context, s step) (string, error) {
@@ -222,7 +274,7 @@ func (w *walk) tryRequest(ctx context.Context, s step) (string, error) {
 	if r.Port != 0 {
 		port = fmt.Sprintf(":%d", r.Port)
 	}
-	options := []string{"-count", fmt.Sprint(max(r.Count, 1)), "-X", r.Method, "-d", r.Body}
+	options := []string{"-count", fmt.Sprint(r.count()), "-X", r.Method, "-d", r.Body}
 	if r.Host != "" {
 		options = append(options, "-H", "Host: "+r.Host)
 	}
@@ -233,23 +285,38 @@ func (w *walk) tryRequest(ctx context.Context, s step) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if s.Statuses != nil {
-		counts := map[int]int{}
-		for _, a := range answers {
-			counts[a.Status]++
-		}
-		for status, n := range s.Statuses {
-			if counts[status] != n {
-				return fmt.Sprint(counts), errors.New("want " + fmt.Sprint(s.Statuses))
+	return s.answers(answers, w.address)
+}
+
+// answers says in short what came back, and what is wrong with it: no answer may
+// differ from what the step wants to see.
+func (s step) answers(list []answer, address string) (got string, err error) {
+	if len(list) != s.Request.count() {
+		return "", fmt.Errorf("%d answers to %d requests", len(list), s.Request.count())
+	}
+	if s.Statuses == nil {
+		for _, a := range list {
+			if err := s.matches(a, address); err != nil {
+				return a.String(), err
 			}
 		}
-		return fmt.Sprint(counts), nil
+		return list[0].String(), nil
 	}
-	return answers[0].String(), s.matches(answers[0])
+	counts := make(map[int]int)
+	for _, a := range list {
+		counts[a.Status]++
+	}
+	if !maps.Equal(counts, s.Statuses) {
+		return fmt.Sprint(counts), errors.New("want " + fmt.Sprint(s.Statuses))
+	}
+	return fmt.Sprint(counts), nil
 }
 
 // matches says what is wrong with an answer.
-func (s step) matches(a answer) error {
+func (s step) matches(a answer, address string) error {
+	if a.Error != "" {
+		return errors.New(a.Error)
+	}
 	if a.Status != s.Status {
 		return fmt.Errorf("want %d", s.Status)
 	}
@@ -261,10 +328,11 @@ func (s step) matches(a answer) error {
 			return fmt.Errorf("header %s is %q, want %q", name, got, want)
 		}
 	}
-	return s.texts(a.Body)
+	return s.texts(a.Body, address)
 }
 
-func (s step) texts(text string) error {
+// texts says what is wrong with a text.
+func (s step) texts(text, address string) error {
 	for _, want := range s.Holds {
 		if !strings.Contains(text, want) {
 			return fmt.Errorf("lacks %q", want)
@@ -274,6 +342,13 @@ func (s step) texts(text string) error {
 		if strings.Contains(text, bad) {
 			return fmt.Errorf("holds %q", bad)
 		}
+	}
+	pattern, err := s.pattern(address)
+	if err != nil {
+		return err
+	}
+	if !pattern.MatchString(text) {
+		return fmt.Errorf("does not match %q", pattern)
 	}
 	return nil
 }
