@@ -47,6 +47,9 @@ type backend struct {
 	// distrusted says that the backend's certificate cannot be verified as the
 	// annotations ask for: it is not called then.
 	distrusted bool
+	// unidentified says that the client certificate that the annotations ask for
+	// cannot be used: a call without one would be somebody else's.
+	unidentified bool
 }
 
 // names returns the names of the Kong service and upstream. Kong's controller
@@ -165,8 +168,12 @@ func (b *backend) distrust() bool {
 		b.fail(fragment.ReasonCertificateInvalid,
 			fmt.Sprintf("the certificate of Service %s/%s cannot be verified as its annotations ask for; %s", b.key.Namespace, b.key.Service, b.consequence()),
 			"look at the Service's problems, and mend its annotations, Secrets and ConfigMaps")
+	} else if b.unidentified {
+		b.fail(fragment.ReasonCertificateInvalid,
+			fmt.Sprintf("the client certificate for Service %s/%s cannot be used; %s", b.key.Namespace, b.key.Service, b.consequence()),
+			"look at the Service's problems, and mend its annotation "+fragment.AnnotationClientCert+" or the Secret")
 	}
-	return b.distrusted
+	return b.distrusted || b.unidentified
 }
 
 // clusterIP makes the Service's address the only target: the sidecar, which

@@ -42,8 +42,9 @@ func (b *backend) clientCertificate(secret string) {
 	facts := b.refs.Certificate(b.key.Namespace, secret)
 	if facts.ID == "" {
 		b.result.Report(b.ref, fragment.AnnotationField(fragment.AnnotationClientCert), facts.Reason,
-			fmt.Sprintf("Secret %s/%s has no usable pair of certificate and key; the backend is called without a client certificate", b.key.Namespace, secret),
+			fmt.Sprintf("Secret %s/%s has no usable pair of certificate and key; the backend is not called", b.key.Namespace, secret),
 			facts.Fix)
+		b.unidentified = true
 		return
 	}
 	b.service.ClientCertificate = &entity.Ref{ID: facts.ID}
