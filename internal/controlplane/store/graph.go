@@ -151,7 +151,6 @@ func (g *graph) evaluate(n *unit) {
 		g.await(n, r)
 		return
 	}
-	problems := result.Problems
 	n.lastGood = false
 	if result.Invalid {
 		result, subject = g.fallBack(n, r, result, subject)
@@ -166,7 +165,7 @@ func (g *graph) evaluate(n *unit) {
 		}
 		delete(g.restored, n.owner)
 	}
-	n.pending, n.problems, n.object = false, problems, subject
+	n.pending, n.problems, n.object = false, result.Problems, subject
 	g.replace(n, r.deps, result)
 }
 
@@ -219,10 +218,24 @@ func (g *graph) fallBack(n *unit, r *recorder, bad fragment.Result, now client.O
 		r.pending = true // there is no outcome yet
 	}
 	if n.lastGood = good != nil && (n.good != nil || isRoute(n.owner.Kind)); n.lastGood {
+		result.Problems = withServing(bad.Problems, result.Problems)
 		return result, good
 	}
 	// There is no earlier version: what is invalid is left out.
 	return fragment.Result{Problems: bad.Problems, Claims: ofPlugins(bad.Claims), Facts: bad.Facts}, now
+}
+
+// withServing returns the problems of an invalid version, and those of the
+// earlier one that serves in its place as far as they are others.
+func withServing(bad, serving []fragment.Problem) []fragment.Problem {
+	all := slices.Clip(bad)
+	for _, p := range serving {
+		if !slices.Contains(bad, p) {
+			p.Message = "the last valid version, which goes on serving: " + p.Message
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // ofPlugins returns the claims of an object that is left out which still count:

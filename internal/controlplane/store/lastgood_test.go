@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+)
+
+func TestLastGood(t *testing.T) {
+	w := newWorld(t, meshed())
+	one := owner(fragment.OwnerIngress, "one")
+	w.put(serviceOf("web", "10.0.0.1"), pluginOf("limit", "rate-limiting", `{"minute":1}`), ingressOf("one", "web", "limit"))
+	w.settle()
+	good := w.units[one]
+
+	w.put(pluginOf("limit", "rate-limiting", `{"minute":"many"}`))
+	wantOwners(t, w.settle())
+	if len(w.summary.Problems) != 1 || w.summary.Problems[0].Field != "config.minute" {
+		t.Errorf("problems are %v", w.summary.Problems)
+	}
+	state := w.last[0].States[slices.IndexFunc(w.last[0].States, func(s store.ObjectState) bool { return s.Owner.Kind == fragment.OwnerPlugin })]
+	if !state.LastGood || !state.Used || len(state.Problems) != 1 {
+		t.Errorf("state of the plugin is %+v", state)
+	}
+
+	bad := ingressOf("one", "web", "limit")
+	bad.Spec.Rules[0].HTTP.Paths[0].Path = "/("
+	w.put(bad)
+	wantOwners(t, w.settle())
+	if len(w.units[one].Entities) != len(good.Entities) {
+		t.Errorf("the invalid Ingress lost its last good version: %v", w.units[one])
+	}
+
+	// What is gone is gone for the last good version, too.
+	w.Delete(pluginOf("limit", "", ""))
+	wantOwners(t, w.settle(), one)
+	if got := w.plugins(one); !slices.Equal(got, []string{"unusable"}) {
+		t.Errorf("plugins after the KongPlugin was deleted: %v", got)
+	}
+	if f := w.units[one]; !f.LastGood || f.Generation >= w.version {
+		t.Errorf("fragment is %+v", f)
+	}
+
+	w.put(ingressOf("one", "web", ""))
+	wantOwners(t, w.settle(), one)
+	if f := w.units[one]; f.LastGood || len(f.Entities) != 1 || len(w.summary.Problems) != 0 {
+		t.Errorf("fragment is %+v, problems %v", f, w.summary.Problems)
+	}
+}
+
+func TestInvalidFromTheStart(t *testing.T) {
+	w := newWorld(t, meshed())
+	one := owner(fragment.OwnerIngress, "one")
+	w.put(serviceOf("web", "10.0.0.1"), pluginOf("limit", "rate-limiting", `{"minute":"many"}`), ingressOf("one", "web", "limit"))
+	w.settle()
+	if got := w.plugins(one); !slices.Equal(got, []string{"unusable"}) {
+		t.Errorf("a route whose plugin never was valid has plugins %v", got)
+	}
+}
+
+func TestRestore(t *testing.T) {
+	w := newWorld(t, meshed())
+	one := owner(fragment.OwnerIngress, "one")
+	w.put(serviceOf("web", "10.0.0.1"), pluginOf("limit", "rate-limiting", `{"minute":1}`), ingressOf("one", "web", "limit"))
+	w.settle()
+	published := []fragment.Fragment{w.units[one], w.units[owner(fragment.OwnerBackend, "web:80")]}
+
+	next := newWorld(t, meshed())
+	next.Restore(gateway, published)
+	next.put(serviceOf("web", "10.0.0.1"), pluginOf("limit", "rate-limiting", `{"minute":"many"}`), ingressOf("one", "web", "limit"))
+	next.settle()
+	if got := next.plugins(one); !slices.Equal(got, []string{"rate-limiting"}) {
+		t.Errorf("plugins after a restart: %v", got)
+	}
+
+	recreated := newWorld(t, meshed())
+	recreated.Restore(gateway, published)
+	p := pluginOf("limit", "rate-limiting", `{"minute":"many"}`)
+	recreated.put(serviceOf("web", "10.0.0.1"), ingressOf("one", "web", "limit"))
+	p.UID, p.Generation = "another", 1
+	recreated.Set(p)
+	recreated.settle()
+	if got := recreated.plugins(one); !slices.Equal(got, []string{"unusable"}) {
+		t.Errorf("another object's last good version was used: %v", got)
+	}
+}
+
+// TestLastGoodTellsItsOwnProblems holds that an object says what is wrong with
+// the version that serves, not only with the one that does not.
+func TestLastGoodTellsItsOwnProblems(t *testing.T) {
+	const serving = "the last valid version, which goes on serving: "
+	limit, web := pluginOf("limit", "rate-limiting", `{"minute":1}`), serviceOf("web", "10.0.0.1")
+	w := newWorld(t, meshed())
+	w.put(web, limit, ingressOf("one", "web", "limit"))
+	w.settle()
+	bad := broken(ingressOf("one", "web", ""))
+	for name, w := range map[string]*world{"alive": w, "restarted": w.restart(web, limit, bad)} {
+		w.put(bad.DeepCopy())
+		w.Delete(limit)
+		w.settle()
+		state := w.last[0].States[slices.IndexFunc(w.last[0].States, func(s store.ObjectState) bool { return s.Owner.Kind == fragment.OwnerIngress })]
+		for _, problems := range [][]fragment.Problem{w.summary.Problems, state.Problems} {
+			marked := slices.ContainsFunc(problems, func(p fragment.Problem) bool {
+				return p.Reason == fragment.ReasonPluginNotFound && strings.HasPrefix(p.Message, serving)
+			})
+			plain := slices.ContainsFunc(problems, func(p fragment.Problem) bool {
+				return p.Reason == fragment.ReasonRouteInvalid && !strings.HasPrefix(p.Message, serving)
+			})
+			if !marked || !plain {
+				t.Errorf("%s: problems are %v", name, problems)
+			}
+		}
+		w.put(pluginOf("limit", "rate-limiting", `{"minute":1}`))
+		w.settle()
+		if slices.ContainsFunc(w.summary.Problems, func(p fragment.Problem) bool { return p.Reason == fragment.ReasonPluginNotFound }) {
+			t.Errorf("%s: problems remain: %v", name, w.summary.Problems)
+		}
+	}
+}
