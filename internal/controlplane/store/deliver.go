@@ -72,7 +72,7 @@ func (g *graph) deliver(o fragment.Owner, d *Delivery) {
 		return
 	}
 	g.delivered[o] = struct{}{}
-	f := fragment.Fragment{Owner: o, Entities: n.result.Entities, LastGood: n.lastGood}
+	f := fragment.Fragment{Owner: o, Entities: g.marked(n.result.Entities), LastGood: n.lastGood}
 	if n.object != nil {
 		f.Object = fragment.ObjectRef{
 			Kind: string(subjectOf(o).Kind), Namespace: n.object.GetNamespace(), Name: n.object.GetName(), UID: n.object.GetUID(),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 func TestLastGood(t *testing.T) {
@@ -121,4 +122,42 @@ func TestLastGoodTellsItsOwnProblems(t *testing.T) {
 			t.Errorf("%s: problems remain: %v", name, w.summary.Problems)
 		}
 	}
+}
+
+// TestRestoreRewrite holds that an Ingress's rewrite stays its own: a
+// request-transformer that others use as well is not restored with it.
+func TestRestoreRewrite(t *testing.T) {
+	a, b, web := ingressOf("a", "web", "tr"), ingressOf("b", "web", "tr"), serviceOf("web", "10.0.0.1")
+	a.Annotations[fragment.AnnotationRewrite] = "/only-for-a"
+	w := newWorld(t, meshed())
+	w.put(a, b, web, pluginOf("tr", "request-transformer", `{"add":{"headers":["x:1"]}}`))
+	w.settle()
+	invalid := pluginOf("tr", "request-transformer", `{"nonsense":1}`)
+	path := func(w *world, name string) any {
+		list := of[*entity.Plugin](w, owner(fragment.OwnerIngress, name))
+		if len(list) != 1 || list[0].Name != "request-transformer" || list[0].Config["add"] == nil {
+			t.Fatalf("plugins of %s are %v", name, list)
+		}
+		replace, _ := list[0].Config["replace"].(map[string]any)
+		return replace["uri"]
+	}
+	check := func(name string, w *world, problems int) {
+		t.Helper()
+		if a, b := path(w, "a"), path(w, "b"); a != "/only-for-a" || b != nil {
+			t.Errorf("%s: the paths are %v and %v", name, a, b)
+		}
+		if len(w.summary.Problems) != problems {
+			t.Errorf("%s: problems are %v", name, w.summary.Problems)
+		}
+	}
+	check("before", w, 0)
+	next := w.restart(a, b, web, invalid)
+	check("restarted", next, 1)
+	check("restarted twice", next.restart(a, b, web, invalid), 1)
+	bad := broken(a)
+	check("the Ingress is invalid as well", w.restart(bad, b, web, serviceOf("new", "10.0.0.2"), invalid), 2)
+
+	w.Delete(b)
+	w.settle()
+	check("another Ingress comes", w.restart(a, b, web, invalid), 1)
 }

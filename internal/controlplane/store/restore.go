@@ -3,6 +3,8 @@
 package store
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
@@ -79,6 +81,9 @@ func (g *graph) restoreTemplate(p *entity.Plugin) {
 	}
 	template := *p
 	template.ID, template.Service, template.Route, template.Consumer, template.ConsumerGroup = "", nil, nil, nil, nil
+	if isMerged(p) {
+		template = *withPath(&template, nil)
+	}
 	// The suffix that made an instance's name unique is not known here.
 	template.InstanceName = ""
 	g.restored[owner] = restored{uid: object.UID, entities: []entity.Entity{&template}}
@@ -92,4 +97,37 @@ func pluginOf(p *entity.Plugin) (object fragment.ObjectRef, owner fragment.Owner
 		return object, owner, false
 	}
 	return object, kongcrd.PluginOwner(object.Namespace, object.Name), true
+}
+
+// mergedTag is on the request-transformers that the rewrite annotation of an
+// object is a part of. Users' tags cannot begin like it.
+const mergedTag = "k8s-merged:rewrite"
+
+// isMerged reports whether an instance is marked: its path is not its plugin's.
+func isMerged(p *entity.Plugin) bool { return slices.Contains(p.Tags, mergedTag) }
+
+// marked returns the entities with a tag on the instances that are not as their
+// plugin is: nobody else's may be made from these after a restart.
+func (g *graph) marked(list []entity.Entity) []entity.Entity {
+	out := list
+	for i, e := range list {
+		p, ok := e.(*entity.Plugin)
+		if !ok || replacedPath(p) == nil {
+			continue
+		}
+		_, owner, ok := pluginOf(p)
+		if n := g.units[owner]; ok && n != nil {
+			facts, _ := n.result.Facts.(fragment.PluginFacts)
+			if facts.Template == nil || replacedPath(facts.Template) != nil {
+				continue
+			}
+			if &out[0] == &list[0] {
+				out = slices.Clone(list)
+			}
+			merged := *p
+			merged.Tags = append(slices.Clone(p.Tags), mergedTag)
+			out[i] = &merged
+		}
+	}
+	return out
 }

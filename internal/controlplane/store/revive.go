@@ -157,21 +157,32 @@ func (v *revival) plugins(stream bool) {
 // had put into its predecessor, unless it replaces the path itself.
 func rewritten(p, old *entity.Plugin) *entity.Plugin {
 	uri := replacedPath(old)
-	if p.Name != old.Name || uri == nil || replacedPath(p) != nil {
+	if p.Name != old.Name || !isMerged(old) || uri == nil || replacedPath(p) != nil {
 		return p
 	}
+	return withPath(p, uri)
+}
+
+// withPath returns a request-transformer with another path, nil for none.
+func withPath(p *entity.Plugin, uri any) *entity.Plugin {
 	replace, _ := p.Config["replace"].(map[string]any)
-	merged := *p
-	merged.Config, replace = maps.Clone(p.Config), maps.Clone(replace)
-	if merged.Config == nil {
-		merged.Config = make(map[string]any)
+	out := *p
+	out.Config, replace = maps.Clone(p.Config), maps.Clone(replace)
+	if out.Config == nil {
+		out.Config = make(map[string]any)
 	}
 	if replace == nil {
 		replace = make(map[string]any)
 	}
 	replace["uri"] = uri
-	merged.Config["replace"] = replace
-	return &merged
+	if uri == nil {
+		delete(replace, "uri")
+	}
+	out.Config["replace"] = replace
+	if len(replace) == 0 {
+		delete(out.Config, "replace")
+	}
+	return &out
 }
 
 // replacedPath returns the path that a request-transformer puts in the place of
