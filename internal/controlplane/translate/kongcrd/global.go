@@ -4,6 +4,7 @@ package kongcrd
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
@@ -18,7 +19,9 @@ func IsGlobal(p *kongv1.KongClusterPlugin) bool {
 }
 
 // TranslateGlobal returns the global plugin of a KongClusterPlugin. Two of the
-// same type cancel each other, as in Kong's ingress controller.
+// same type cancel each other, as in Kong's ingress controller. One that has no
+// usable version, of a type that refuses requests, becomes a plugin that answers
+// 500: what it guards is not to be open because a Secret is gone.
 func TranslateGlobal(p *kongv1.KongClusterPlugin, refs fragment.Refs) fragment.Result {
 	var result fragment.Result
 	claim := fragment.Claim{Scope: fragment.ClaimGlobalPlugin, Value: p.PluginName}
@@ -31,8 +34,74 @@ func TranslateGlobal(p *kongv1.KongClusterPlugin, refs fragment.Refs) fragment.R
 		}
 	}
 	facts := refs.Plugin("", p.Name)
-	if facts.Template != nil && len(result.Problems) == 0 {
+	switch {
+	case len(result.Problems) > 0:
+	case facts.Template != nil:
 		result.Entities = []entity.Entity{instance(facts.Template, PluginOwner("", p.Name).String(), Attachment{})}
+	case facts.Why != "" && !p.Disabled:
+		brokenGlobal(p, refs, facts.Why, &result)
 	}
 	return result
+}
+
+// brokenGlobal deals with a global plugin that has no usable version.
+func brokenGlobal(p *kongv1.KongClusterPlugin, refs fragment.Refs, why string, result *fragment.Result) {
+	guarded := guardedBy(p, refs)
+	consequence := "requests are served without it"
+	if len(guarded) > 0 && !refs.Settings().RunWithoutBrokenPlugins {
+		consequence = "all requests and sessions that it would apply to are refused, requests with 500"
+		markGlobal(p, refs, guarded, result)
+	}
+	result.Report(ClusterPluginRef(p), "metadata.labels[global]", fragment.ReasonPluginUnusable,
+		fmt.Sprintf("the global plugin has no usable version: %s; %s", fragment.Cut(why, maxViolation), consequence),
+		"correct the plugin, or remove the label")
+}
+
+// guardedBy returns the protocols of the routes that a plugin guards. Of a type
+// that is not known it may be all.
+func guardedBy(p *kongv1.KongClusterPlugin, refs fragment.Refs) []entity.Protocol {
+	probe := &entity.Plugin{Name: p.PluginName}
+	for _, protocol := range p.Protocols {
+		probe.Protocols = append(probe.Protocols, entity.Protocol(protocol))
+	}
+	var guarded []entity.Protocol
+	for _, protocol := range append(entity.HTTPProtocols(),
+		entity.ProtocolTCP, entity.ProtocolTLS, entity.ProtocolTLSPassthrough, entity.ProtocolUDP) {
+		if runs, guards := refs.Runs(probe, []entity.Protocol{protocol}); runs && guards {
+			guarded = append(guarded, protocol)
+		}
+	}
+	return guarded
+}
+
+// markGlobal adds the plugin that answers 500 everywhere. There is one for all
+// broken global plugins, as plugins of one type and scope exclude each other: the
+// oldest brings it, for the protocols of all.
+func markGlobal(p *kongv1.KongClusterPlugin, refs fragment.Refs, guarded []entity.Protocol, result *fragment.Result) {
+	marker := entity.Unusable(false)
+	claim := fragment.Claim{Scope: fragment.ClaimGlobalPlugin, Value: marker.Name}
+	older := false
+	for _, c := range refs.Claimants(claim) {
+		if c.Data == "" {
+			continue // somebody's plugin of this very type
+		}
+		older = older || len(marker.Protocols) == 0 && c.Owner.Name != p.Name
+		for _, protocol := range strings.Split(c.Data, ",") {
+			marker.Protocols = append(marker.Protocols, entity.Protocol(protocol))
+		}
+	}
+	names := make([]string, len(guarded))
+	for i, protocol := range guarded {
+		names[i] = string(protocol)
+	}
+	claim.Data = strings.Join(names, ",")
+	result.Claims = append(result.Claims, claim)
+	if older {
+		return
+	}
+	marker.Protocols = append(marker.Protocols, guarded...)
+	slices.Sort(marker.Protocols)
+	marker.Protocols = slices.Compact(marker.Protocols)
+	marker.Tags = fragment.Tags(ClusterPluginRef(p), nil)
+	result.Entities = []entity.Entity{instance(&marker, "broken global", Attachment{})}
 }
