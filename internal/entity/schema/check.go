@@ -5,7 +5,6 @@ package schema
 import (
 	"math"
 	"slices"
-	"strings"
 )
 
 // checker collects violations.
@@ -209,17 +208,6 @@ func (f *Field) emptyText(v any) bool { return f.typ == TypeString && !f.minLenS
 func (f *Field) text(message string) string {
 	if f.message != "" {
 		return f.message
-	}
-	return message
-}
-
-// Redacted is printed in place of a secret.
-const Redacted = "REDACTED"
-
-// redacted takes the value of a secret field out of a message.
-func (f *Field) redacted(message string, v any) string {
-	if s, ok := v.(string); ok && f.secret && s != "" {
-		return strings.ReplaceAll(message, s, Redacted)
 	}
 	return message
 }

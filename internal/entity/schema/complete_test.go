@@ -171,6 +171,30 @@ func TestRedact(t *testing.T) {
 	}
 }
 
+// Of what is secret in part, the rest is shown.
+func TestRedactParts(t *testing.T) {
+	t.Parallel()
+	r := schema.NewRecord(
+		schema.Array("add", schema.String("").SecretValue()), schema.String("url"),
+		schema.Map("headers", schema.String(""), schema.Array("", schema.String("").Secret())),
+	)
+	value := parse(t, `{"add":["A:hunter2","B:","hunter2","C:hunter2:hunter2"],"url":"https://u:p@x@a.test/b@c","headers":{"X":["hunter2"]}}`)
+	got := r.Redact(value)
+	want := parse(t, `{"add":["A:REDACTED","B:REDACTED","REDACTED","C:REDACTED"],"url":"https://REDACTED@a.test/b@c","headers":{"X":["REDACTED"]}}`)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("Redact = %v, want %v", got, want)
+	}
+	paths := r.Secrets(value)
+	if want := []string{"add[0]", "add[1]", "add[2]", "add[3]", "headers.X[0]", "url"}; !reflect.DeepEqual(paths, want) {
+		t.Errorf("Secrets = %q, want %q", paths, want)
+	}
+	for _, url := range []string{"https://a.test/b@c", "https://a.test?m=b@c", "a@b.test", "~/x"} {
+		if got := r.Redact(map[string]any{"url": url})["url"]; got != url {
+			t.Errorf("%s became %v", url, got)
+		}
+	}
+}
+
 func TestRedactEverythingBelowASecret(t *testing.T) {
 	t.Parallel()
 	r := schema.NewRecord(schema.Map("config", schema.String(""), schema.Any("")).Secret())
@@ -193,6 +217,7 @@ func TestHash(t *testing.T) {
 		"required":  schema.NewRecord(schema.Integer("n").Default(1).Required()),
 		"rule":      schema.NewRecord(schema.Integer("n").Default(1).Between(0, 1)),
 		"secret":    schema.NewRecord(schema.Integer("n").Default(1).Secret()),
+		"value":     schema.NewRecord(schema.Integer("n").Default(1).SecretValue()),
 		"field":     base().With(schema.String("m")),
 		"check":     base().Checks(schema.AtLeastOneOf("n")),
 		"shorthand": base().Shorthands(schema.Alias(schema.Integer("m"), "n")),

@@ -35,6 +35,7 @@ type Field struct {
 	hasDefault    bool
 	required      bool
 	secret        bool
+	secretValue   bool // of text in the form name:value, what follows the name
 	referenceable bool
 	minLenSet     bool
 	deprecated    string
@@ -98,6 +99,10 @@ func (f *Field) Elements() *Field { return f.elem }
 // Record returns the declaration of a record's fields, nil for other types.
 func (f *Field) Record() *Record { return f.record }
 
+// HasSecretValue reports whether what follows the name in text of the form
+// name:value must never be printed.
+func (f *Field) HasSecretValue() bool { return f.secretValue }
+
 // IsSecret reports whether the value must never be printed.
 func (f *Field) IsSecret() bool { return f.secret }
 
@@ -123,6 +128,13 @@ func (f *Field) Optional() *Field {
 // Secret marks a value that must never be printed (Kong: encrypted).
 func (f *Field) Secret() *Field {
 	f.secret = true
+	return f
+}
+
+// SecretValue marks text of the form name:value whose value must never be
+// printed; its name may. Text without a colon counts as secret altogether.
+func (f *Field) SecretValue() *Field {
+	f.secretValue = true
 	return f
 }
 

@@ -42,7 +42,7 @@ func (f *Field) write(b *strings.Builder) {
 		set  bool
 		name string
 	}{
-		{f.required, "required"}, {f.secret, "secret"}, {f.referenceable, "referenceable"},
+		{f.required, "required"}, {f.secret, "secret"}, {f.secretValue, "secret value"}, {f.referenceable, "referenceable"},
 		{f.forbidden, "forbidden"}, {f.explicit, "explicit"}, {f.minLenSet, "len"},
 	}
 	for _, flag := range flags {

@@ -142,7 +142,7 @@ func TestRefusals(t *testing.T) {
 		{"request-termination", `{"content_type":"a"}`, []string{"config.@entity: content_type requires a body"}},
 		{"request-termination", `{"echo":true,"body":"a"}`, []string{"config.@entity: echo cannot be used with content_type and body"}},
 		{"request-transformer", `{"add":{"headers":["X-A"]},"rename":{"headers":["X-B"]},"replace":{"querystring":["q"]}}`, []string{
-			"config.rename.headers[0]: invalid value: X-B", "config.replace.querystring[0]: key 'q' has no value", "config.add.headers[0]: invalid value: X-A"}},
+			"config.rename.headers[0]: invalid value: X-B", "config.replace.querystring[0]: key 'REDACTED' has no value", "config.add.headers[0]: invalid value: REDACTED"}},
 		{"request-transformer", `{"remove":{"headers":["$(headers['x'])"]},"rename":{"headers":["X-Old:X-$(headers['x'])"]}}`, []string{
 			"config.remove.headers[0]: '$(headers['x'])' is not a valid header", "config.rename.headers[0]: 'X-$(headers['x'])' is not a valid header"}},
 		{"request-transformer", `{"add":{"header":["X:1"]},"remove":{"headers":"X"}}`, []string{

@@ -55,9 +55,10 @@ func RedisAliases() []schema.Shorthand {
 	}
 }
 
-// CustomFieldsByLua declares the mapping from log field names to Lua snippets.
+// CustomFieldsByLua declares the mapping from log field names to Lua snippets,
+// which may hold a credential for whom the log is sent to.
 func CustomFieldsByLua() *schema.Field {
-	return schema.Map("custom_fields_by_lua", schema.String(""), schema.String(""))
+	return schema.Map("custom_fields_by_lua", schema.String(""), schema.String("").Secret())
 }
 
 // RedisChecks are the checks of plugins whose policy may be redis: the address

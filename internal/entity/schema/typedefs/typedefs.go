@@ -186,9 +186,10 @@ func CookieName(name string) *schema.Field {
 // Method declares an HTTP method in upper-case letters.
 func Method(name string) *schema.Field { return schema.String(name).Matches(`^[A-Z]+$`) }
 
-// Headers declares a mapping from header names to lists of values.
+// Headers declares a mapping from header names to lists of values, which may
+// be credentials.
 func Headers(name string) *schema.Field {
-	return schema.Map(name, HeaderName(""), schema.Array("", schema.String("")))
+	return schema.Map(name, HeaderName(""), schema.Array("", schema.String("").Secret()))
 }
 
 // UTF8Name declares an entity's name.

@@ -18,7 +18,7 @@ var Plugin = entity.PluginSchema{
 		schema.Integer("status_code").Required().Default(503).Between(100, 599),
 		schema.String("message"),
 		schema.String("content_type"),
-		schema.String("body"),
+		schema.String("body").Secret(),
 		schema.Boolean("echo").Required().Default(false),
 		typedefs.HeaderName("trigger"),
 	).Checks(schema.Custom("one_kind_of_body", []string{"message", "content_type", "body", "echo"}, checkBody)),

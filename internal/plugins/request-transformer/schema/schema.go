@@ -37,12 +37,12 @@ func list(name string, elem *schema.Field) *schema.Field {
 	return schema.Array(name, elem).Required().Default([]string{})
 }
 
-// pairs describes lists of name:value entries.
+// pairs describes lists of name:value entries. Values may be credentials.
 func pairs() *schema.Record {
 	return schema.NewRecord(
-		list("body", pair()),
-		list("headers", schema.String("").Matches("^[^:]+:.*$").CustomString("header", checkHeader)),
-		list("querystring", pair()),
+		list("body", pair().SecretValue()),
+		list("headers", schema.String("").Matches("^[^:]+:.*$").CustomString("header", checkHeader).SecretValue()),
+		list("querystring", pair().SecretValue()),
 	)
 }
 

@@ -37,13 +37,13 @@ func list(name string, elem *schema.Field) *schema.Field {
 
 func pair() *schema.Field { return schema.String("").Matches("^[^:]+:.*$") }
 
-// pairs describes lists of name:value entries. json_types go with the entries
-// of json by position.
+// pairs describes lists of name:value entries, whose values may be
+// credentials. json_types go with the entries of json by position.
 func pairs() *schema.Record {
 	return schema.NewRecord(
-		list("json", pair()),
+		list("json", pair().SecretValue()),
 		list("json_types", schema.String("").OneOf("boolean", "number", "string")),
-		list("headers", pair()),
+		list("headers", pair().SecretValue()),
 	)
 }
 
