@@ -229,7 +229,8 @@ const (
 	// ClaimPluginOnRoute, ClaimPluginOnService, ClaimPluginOnConsumer and
 	// ClaimPluginOnGroup make known who refers to a plugin. The value is the
 	// plugin unit's String, for a KongClusterPlugin with the namespace of those
-	// who refer, the data the id of the consumer or group.
+	// who refer, the data the id of the consumer or group, or the number of routes
+	// or services and the id of the first.
 	ClaimPluginOnRoute    ClaimScope = "plugin-on-route"
 	ClaimPluginOnService  ClaimScope = "plugin-on-service"
 	ClaimPluginOnConsumer ClaimScope = "plugin-on-consumer"

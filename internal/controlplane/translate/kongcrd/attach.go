@@ -90,21 +90,6 @@ func referenceKey(plugin fragment.Owner, namespace string) string {
 	return plugin.String()
 }
 
-// claimData returns the data of the claims for a reference: consumers and
-// groups tell their ids, of routes and services only the existence matters.
-func claimData(scope fragment.ClaimScope, attachments []Attachment) []string {
-	if len(attachments) == 0 {
-		return nil
-	}
-	switch scope {
-	case fragment.ClaimPluginOnConsumer:
-		return []string{string(attachments[0].Consumer)}
-	case fragment.ClaimPluginOnGroup:
-		return []string{string(attachments[0].ConsumerGroup)}
-	}
-	return []string{""}
-}
-
 // references follows the annotation.
 func (from Referrer) references(result *fragment.Result) []reference {
 	field := fragment.AnnotationField(fragment.AnnotationPlugins)
@@ -193,54 +178,14 @@ type attacher struct {
 	taken map[string]string
 }
 
-// combinations returns what a plugin's instances of this fragment apply to. A
-// plugin that consumers or groups refer to as well applies to these only.
-func (a *attacher) combinations(ref reference) []Attachment {
-	value := referenceKey(ref.owner, a.from.Object.Namespace)
-	refs := a.from.Refs
-	attached := func() bool {
-		return refs.Claimed(fragment.Claim{Scope: fragment.ClaimPluginOnRoute, Value: value}) ||
-			refs.Claimed(fragment.Claim{Scope: fragment.ClaimPluginOnService, Value: value})
-	}
-	consumers := func() []fragment.Claimant {
-		return refs.Claimants(fragment.Claim{Scope: fragment.ClaimPluginOnConsumer, Value: value})
-	}
-	switch a.scope {
-	case fragment.ClaimPluginOnConsumer:
-		if attached() {
-			return nil // the routes and services make the instances
-		}
-		return a.attachments
-	case fragment.ClaimPluginOnGroup:
-		if attached() || len(consumers()) > 0 {
-			return nil
-		}
-		return a.attachments
-	}
-	if list := consumers(); len(list) > 0 {
-		return cross(a.attachments, list, func(at *Attachment, id entity.ID) { at.Consumer = id })
-	}
-	groups := refs.Claimants(fragment.Claim{Scope: fragment.ClaimPluginOnGroup, Value: value})
-	if len(groups) > 0 {
-		return cross(a.attachments, groups, func(at *Attachment, id entity.ID) { at.ConsumerGroup = id })
-	}
-	return a.attachments
-}
-
-func cross(attachments []Attachment, with []fragment.Claimant, set func(*Attachment, entity.ID)) []Attachment {
-	out := make([]Attachment, 0, len(attachments)*len(with))
-	for _, at := range attachments {
-		for _, c := range with {
-			set(&at, entity.ID(c.Data))
-			out = append(out, at)
-		}
-	}
-	return out
-}
-
 // plugin adds the instances of one usable reference.
 func (a *attacher) plugin(ref reference) {
-	for _, at := range a.combinations(ref) {
+	list, count := a.combinations(ref)
+	if count > maxInstances {
+		a.tooMany(ref, count)
+		return
+	}
+	for _, at := range list {
 		slot := ref.facts.Template.Name + " " + at.key()
 		if holder, taken := a.taken[slot]; taken {
 			if holder != "" {
@@ -322,7 +267,7 @@ func (a *attacher) reportOnce(reason, message, fix string) {
 func (a *attacher) broken(ref reference) {
 	list := a.attachments
 	if !ref.denied && (a.scope == fragment.ClaimPluginOnConsumer || a.scope == fragment.ClaimPluginOnGroup) {
-		list = a.combinations(ref)
+		list, _ = a.combinations(ref)
 	}
 	for _, at := range list {
 		a.mark(at)
