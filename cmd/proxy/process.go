@@ -13,12 +13,13 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/dial"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/gateway"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/metrics"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/status"
+	streams "github.com/kong/kong-istio-gateway/internal/dataplane/stream"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	prometheusplugin "github.com/kong/kong-istio-gateway/internal/plugins/prometheus"
 	"github.com/kong/kong-istio-gateway/internal/plugins/registry"
@@ -77,16 +78,16 @@ func newProcess(o *options, logger *slog.Logger) (*process, error) {
 		node = uuid.NewString()
 	}
 	p.admin = newAdminView(p, node)
-	metrics, err := newMetrics(g, node)
+	counted := prometheusplugin.Of(g.Host)
+	p.metrics, err = metrics.New(metrics.Node{Gateway: g, ID: node, Version: version, Plugin: counted, UpstreamHealth: counted.UpstreamHealth})
 	if err != nil {
 		return nil, err
 	}
-	p.metrics = metrics
-	p.status = status.New(status.Facts{Ready: p.readiness, Describe: p.describe, Metrics: metrics})
+	p.status = status.New(status.Facts{Ready: p.readiness, Describe: p.describe, Metrics: p.metrics})
 	if o.declarativeConfig != "" {
 		f := newFile(p, o.declarativeConfig)
 		p.source = f
-		if err := metrics.Register(f); err != nil {
+		if err := p.metrics.Register(f); err != nil {
 			return nil, err
 		}
 	} else {
@@ -101,22 +102,6 @@ func (p *process) secretsChanged() {
 	if s, ok := p.source.(*stream); ok {
 		s.applyDelta(entity.Delta{}, true)
 	}
-}
-
-// newMetrics returns what /metrics exposes of a node, but for its source of
-// configuration.
-func newMetrics(g *gateway.Gateway, node string) (*prometheus.Registry, error) {
-	counted := prometheusplugin.Of(g.Host)
-	metrics := prometheus.NewRegistry()
-	for _, c := range []prometheus.Collector{
-		newCollector(g.Engine, node), newStreamCollector(g.Streams, node), counted, newHealthCollector(g.Engine, counted),
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	} {
-		if err := metrics.Register(c); err != nil {
-			return nil, err
-		}
-	}
-	return metrics, nil
 }
 
 func (p *process) readiness() error {
@@ -153,6 +138,15 @@ func (p *process) describe(bytes status.Bytes) any {
 		out[k] = v
 	}
 	return out
+}
+
+// describeStreams is what the Status API says of sessions.
+func describeStreams(s *streams.Server) map[string]any {
+	totals := s.Stats().Totals()
+	return map[string]any{
+		"sessions_active": totals.Active[streams.TCP] + totals.Active[streams.UDP],
+		"total_sessions":  totals.Accepted[streams.TCP] + totals.Accepted[streams.UDP],
+	}
 }
 
 // run serves until ctx ends and then drains; hurry, when it ends, cuts the

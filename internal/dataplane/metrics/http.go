@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package metrics
 
 import (
 	"fmt"
@@ -22,8 +22,9 @@ type collector struct {
 	refused     *prometheus.Desc
 }
 
-// newCollector returns the collector of a node with an id of its own.
-func newCollector(e *engine.Engine, node string) *collector {
+// newCollector returns the collector of a node with an id of its own and a
+// version.
+func newCollector(e *engine.Engine, node, version string) *collector {
 	http := prometheus.Labels{"node_id": node, "subsystem": "http"}
 	return &collector{
 		engine: e,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package metrics
 
 import (
 	"strconv"
@@ -61,13 +61,4 @@ func (c *streamCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	counter(c.bytes, totals.Received, "ingress")
 	counter(c.bytes, totals.Sent, "egress")
-}
-
-// describeStreams is what the Status API says of sessions.
-func describeStreams(s *streams.Server) map[string]any {
-	totals := s.Stats().Totals()
-	return map[string]any{
-		"sessions_active": totals.Active[streams.TCP] + totals.Active[streams.UDP],
-		"total_sessions":  totals.Accepted[streams.TCP] + totals.Accepted[streams.UDP],
-	}
 }

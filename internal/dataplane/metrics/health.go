@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package metrics
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
-	prometheusplugin "github.com/kong/kong-istio-gateway/internal/plugins/prometheus"
 )
 
-// healthCollector exposes the health of upstreams' targets while an instance of
-// the prometheus plugin asks for it.
+// healthCollector exposes the health of upstreams' targets while it is wanted.
 type healthCollector struct {
-	engine  *engine.Engine
-	metrics *prometheusplugin.Metrics
-	health  *prometheus.Desc
+	engine *engine.Engine
+	wanted func() bool
+	health *prometheus.Desc
 }
 
-func newHealthCollector(e *engine.Engine, m *prometheusplugin.Metrics) *healthCollector {
-	return &healthCollector{engine: e, metrics: m, health: prometheus.NewDesc("kong_upstream_target_health",
+func newHealthCollector(e *engine.Engine, wanted func() bool) *healthCollector {
+	return &healthCollector{engine: e, wanted: wanted, health: prometheus.NewDesc("kong_upstream_target_health",
 		"Health status of targets of upstream. States = healthchecks_off|healthy|unhealthy|dns_error, value is 1 when state is populated.",
 		[]string{"upstream", "target", "address", "state"}, prometheus.Labels{"subsystem": "http"})}
 }
@@ -29,7 +27,7 @@ func (c *healthCollector) Describe(out chan<- *prometheus.Desc) { out <- c.healt
 
 // Collect implements prometheus.Collector.
 func (c *healthCollector) Collect(out chan<- prometheus.Metric) {
-	if !c.metrics.UpstreamHealth() {
+	if !c.wanted() {
 		return
 	}
 	for _, u := range c.engine.Upstreams() {
