@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // Delivery is what changed for one gateway.
@@ -64,7 +65,11 @@ func (s *Store) Deliver() []Delivery {
 // deliver adds the current state of one unit.
 func (g *graph) deliver(o fragment.Owner, d *Delivery) {
 	n := g.units[o]
-	if n == nil || len(n.result.Entities) == 0 {
+	var entities []entity.Entity
+	if n != nil {
+		entities = n.entities()
+	}
+	if len(entities) == 0 {
 		if _, was := g.delivered[o]; was {
 			delete(g.delivered, o)
 			d.Removed = append(d.Removed, o)
@@ -72,7 +77,7 @@ func (g *graph) deliver(o fragment.Owner, d *Delivery) {
 		return
 	}
 	g.delivered[o] = struct{}{}
-	f := fragment.Fragment{Owner: o, Entities: g.marked(n.result.Entities), LastGood: n.lastGood}
+	f := fragment.Fragment{Owner: o, Entities: g.marked(entities), LastGood: n.lastGood}
 	if n.object != nil {
 		f.Object = fragment.ObjectRef{
 			Kind: string(subjectOf(o).Kind), Namespace: n.object.GetNamespace(), Name: n.object.GetName(), UID: n.object.GetUID(),
@@ -106,7 +111,7 @@ func (g *graph) state(o fragment.Owner, d *Delivery) {
 	if n := g.units[o]; n != nil && !n.pending {
 		state.Object = g.store.objects.byKey[subjectOf(o)]
 		state.LastGood = n.lastGood
-		state.Used = len(n.result.Entities) > 0
+		state.Used = len(n.result.Entities) > len(n.lost)
 		if facts, ok := n.result.Facts.(fragment.PluginFacts); ok {
 			state.Used = facts.Template != nil
 			if state.Object != nil && !g.mine(state.Object) {
@@ -120,7 +125,7 @@ func (g *graph) state(o fragment.Owner, d *Delivery) {
 				state.Object = nil
 			}
 		}
-		for _, p := range n.problems {
+		for _, p := range n.allProblems() {
 			if p.Object.Kind == string(about) {
 				state.Problems = append(state.Problems, p)
 			}

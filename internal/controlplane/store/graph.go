@@ -21,6 +21,7 @@ type graph struct {
 	things   map[dependency]*thing
 	walk     uint64 // the last mark on things
 	claims   claims
+	holders  holders
 	restored map[fragment.Owner]restored
 	// checked is what CheckInstance found of the templates in use.
 	checked map[*entity.Plugin]map[placement][]entity.Problem
@@ -49,8 +50,11 @@ type unit struct {
 	result  fragment.Result
 	// problems are the current ones, also while result is an earlier one's.
 	problems []fragment.Problem
-	object   client.Object // the version the result is made from
-	lastGood bool
+	// lost are the entities that belong to another unit, lostProblems say so.
+	lost         map[entity.Key]struct{}
+	lostProblems []fragment.Problem
+	object       client.Object // the version the result is made from
+	lastGood     bool
 	// good is the last version of the object that was valid, and what came of
 	// it.
 	good       client.Object
@@ -60,7 +64,7 @@ type unit struct {
 func newGraph(s *Store, settings fragment.Settings) *graph {
 	return &graph{
 		store: s, settings: settings,
-		units: make(map[fragment.Owner]*unit), things: make(map[dependency]*thing), claims: make(claims),
+		units: make(map[fragment.Owner]*unit), things: make(map[dependency]*thing), claims: make(claims), holders: newHolders(),
 		restored: make(map[fragment.Owner]restored), checked: make(map[*entity.Plugin]map[placement][]entity.Problem),
 		changed: make(map[fragment.Owner]struct{}), delivered: make(map[fragment.Owner]struct{}),
 		summary: newSummary(),
@@ -131,6 +135,7 @@ func (g *graph) settle() {
 		}
 	}
 	g.dirty = nil
+	g.resolve()
 }
 
 // evaluate translates a unit if it is dirty. Units never depend on themselves:
@@ -261,6 +266,8 @@ func (g *graph) replace(n *unit, deps []*thing, result fragment.Result) {
 		created := s.GetCreationTimestamp().Time
 		if !created.Equal(n.created) {
 			g.setClaims(n, old.Claims, nil)
+			g.holders.replace(n, old.Entities, nil)
+			g.holders.replace(n, nil, old.Entities)
 			old.Claims = nil
 			n.created = created
 		}
@@ -272,6 +279,7 @@ func (g *graph) replace(n *unit, deps []*thing, result fragment.Result) {
 	}
 	if len(old.Entities) != len(result.Entities) || len(old.Entities) > 0 && !reflect.DeepEqual(old.Entities, result.Entities) {
 		g.changed[n.owner] = struct{}{}
+		g.holders.replace(n, old.Entities, result.Entities)
 	}
 	g.summary.set(n)
 }
@@ -337,6 +345,7 @@ func (g *graph) collect(n *unit) {
 	}
 	if len(n.result.Entities) > 0 {
 		g.changed[n.owner] = struct{}{}
+		g.holders.replace(n, n.result.Entities, nil)
 	}
 	g.summary.remove(n.owner)
 }

@@ -262,9 +262,9 @@ func (s *Store) Translations() uint64 {
 // are taken back.
 type Size struct {
 	Objects, Secrets int
-	// Units, Dependencies (things that units have looked at), Claims and
-	// Templates of plugins are those of all gateways.
-	Units, Dependencies, Claims, Templates int
+	// Units, Dependencies (things that units have looked at), Claims, Entities
+	// and Templates of plugins are those of all gateways.
+	Units, Dependencies, Claims, Entities, Templates int
 }
 
 // Size returns how much the store holds.
@@ -276,6 +276,7 @@ func (s *Store) Size() Size {
 		size.Units += len(g.units)
 		size.Dependencies += len(g.things)
 		size.Claims += len(g.claims)
+		size.Entities += len(g.holders.one)
 		size.Templates += len(g.checked)
 	}
 	return size

@@ -56,7 +56,7 @@ func newSummary() summary {
 // set takes over what a unit says.
 func (s *summary) set(n *unit) {
 	s.touched[n.owner] = struct{}{}
-	replaceList(&s.stale.Problems, s.problems, n.owner, n.problems)
+	replaceList(&s.stale.Problems, s.problems, n.owner, n.allProblems())
 	replaceList(&s.stale.Backends, s.backends, n.owner, n.result.Backends)
 	replaceMark(s, s.pending, n.owner, n.pending)
 	replaceMark(s, s.routes, n.owner, isRoute(n.owner.Kind) && n.root)
