@@ -29,7 +29,7 @@ func (t *translation) rewrite(routes []*entity.Route) {
 	if err != nil {
 		t.result.Invalid = true
 		t.result.Report(t.ref, field, fragment.ReasonRouteInvalid,
-			fmt.Sprintf("the value %q is not valid: %s", value, err), `write a path; $1 to $9 stand for what the path's groups matched, \$ for a dollar sign`)
+			fmt.Sprintf("the value %q is not valid: %s", value, err), `write a path; $1 to $9 stand for what the path's groups matched, \$ for a dollar sign that no "(" follows`)
 		return
 	}
 	for _, r := range routes {
@@ -74,7 +74,8 @@ func (t *translation) rewriteInto(r *entity.Route, uri string) bool {
 }
 
 // rewriteTemplate turns the annotation's value into the template of the plugin:
-// "$" and digits name a group of the route's path, "\$" is a dollar sign.
+// "$" and digits name a group of the route's path, "\$" is a dollar sign, which
+// no "(" may follow: that would begin an expression of the template.
 func rewriteTemplate(value string) (string, error) {
 	if value == "" {
 		return "/", nil
@@ -88,6 +89,9 @@ func rewriteTemplate(value string) (string, error) {
 		case '\\':
 			if i+1 >= len(value) || value[i+1] != '$' {
 				return "", fmt.Errorf(`"\" at position %d is not followed by "$"`, i)
+			}
+			if i+2 < len(value) && value[i+2] == '(' { // the plugin knows no dollar sign that it does not run there
+				return "", fmt.Errorf(`"\$" at position %d is followed by "("`, i)
 			}
 			out.WriteByte('$')
 			i += 2

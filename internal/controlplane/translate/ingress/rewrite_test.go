@@ -17,6 +17,9 @@ func TestRewriteTemplate(t *testing.T) {
 		{"/$12", "/$(uri_captures[12])", ""},
 		{`/price\$`, "/price$", ""},
 		{`/$1\$`, "/$(uri_captures[1])$", ""},
+		{`/p\$(headers.host)`, "", `"\$" at position 2 is followed by "("`},
+		{`/p\$\$(x)`, "", `"\$" at position 4 is followed by "("`},
+		{"/$1(x)", "/$(uri_captures[1])(x)", ""},
 		{"/größe/$1", "/größe/$(uri_captures[1])", ""},
 		{"{vault://env/path}", "", "a path cannot be a reference to a vault"},
 		{"/$", "", `"$" at position 1 is not followed by a digit`},
@@ -38,7 +41,7 @@ func TestRewriteTemplate(t *testing.T) {
 // FuzzRewriteTemplate holds that a template has as many groups as the value, and
 // nothing that the plugin would run but them.
 func FuzzRewriteTemplate(f *testing.F) {
-	for _, v := range []string{"/a/$1", `\$`, "$$", "/$(headers.x)", "$1$2"} {
+	for _, v := range []string{"/a/$1", `\$`, "$$", "/$(headers.x)", "$1$2", `\$(headers.x)`, `\$$1`} {
 		f.Add(v)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
@@ -49,6 +52,9 @@ func FuzzRewriteTemplate(f *testing.F) {
 		escaped := strings.Count(value, `\$`)
 		if groups := strings.Count(got, "$(uri_captures["); groups != strings.Count(value, "$")-escaped {
 			t.Errorf("%q became %q", value, got)
+		}
+		if run := strings.Count(got, "$("); run != strings.Count(got, "$(uri_captures[") {
+			t.Errorf("%q became %q, of which %d parts are run", value, got, run)
 		}
 	})
 }
