@@ -3,6 +3,7 @@
 package store
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 
@@ -32,9 +33,12 @@ func (c SummaryChange) Any() bool { return c != SummaryChange{} }
 // summary keeps a Summary up to date, unit by unit.
 type summary struct {
 	problems map[fragment.Owner][]fragment.Problem
-	backends map[fragment.Owner][]fragment.Backend
-	routes   map[fragment.Owner]struct{}
-	pending  map[fragment.Owner]struct{}
+	// edits counts how often each problem came, less how often it went, since
+	// current was made; again how often one is said beyond the first time.
+	edits, again map[fragment.Problem]int
+	backends     map[fragment.Owner][]fragment.Backend
+	routes       map[fragment.Owner]struct{}
+	pending      map[fragment.Owner]struct{}
 	// stale is what current lacks. The lists cost a walk over all of their
 	// kind, so each is made anew only when something in it changed.
 	stale   SummaryChange
@@ -47,6 +51,7 @@ type summary struct {
 func newSummary() summary {
 	return summary{
 		problems: make(map[fragment.Owner][]fragment.Problem), backends: make(map[fragment.Owner][]fragment.Backend),
+		edits: make(map[fragment.Problem]int), again: make(map[fragment.Problem]int),
 		routes: make(map[fragment.Owner]struct{}), pending: make(map[fragment.Owner]struct{}),
 		stale:   SummaryChange{true, true, true},
 		touched: make(map[fragment.Owner]struct{}),
@@ -56,7 +61,7 @@ func newSummary() summary {
 // set takes over what a unit says.
 func (s *summary) set(n *unit) {
 	s.touched[n.owner] = struct{}{}
-	replaceList(&s.stale.Problems, s.problems, n.owner, n.allProblems())
+	s.setProblems(n.owner, n.allProblems())
 	replaceList(&s.stale.Backends, s.backends, n.owner, n.result.Backends)
 	replaceMark(s, s.pending, n.owner, n.pending)
 	replaceMark(s, s.routes, n.owner, isRoute(n.owner.Kind) && n.root)
@@ -70,10 +75,47 @@ func isRoute(kind fragment.OwnerKind) bool {
 // remove forgets a unit.
 func (s *summary) remove(o fragment.Owner) {
 	s.touched[o] = struct{}{}
-	replaceList(&s.stale.Problems, s.problems, o, nil)
+	s.setProblems(o, nil)
 	replaceList(&s.stale.Backends, s.backends, o, nil)
 	replaceMark(s, s.pending, o, false)
 	replaceMark(s, s.routes, o, false)
+}
+
+func (s *summary) setProblems(o fragment.Owner, list []fragment.Problem) {
+	old, changed := s.problems[o], false
+	if replaceList(&changed, s.problems, o, list); !changed {
+		return
+	}
+	s.stale.Problems = true
+	for _, p := range old {
+		s.edits[p]--
+	}
+	for _, p := range list {
+		s.edits[p]++
+	}
+}
+
+// splice returns the list of problems with the edits. It is a new one, of which
+// all but what changed is copied as it is: there may be many.
+func (s *summary) splice(list []fragment.Problem) []fragment.Problem {
+	out := make([]fragment.Problem, 0, len(list)+len(s.edits))
+	for _, p := range slices.SortedFunc(maps.Keys(s.edits), fragment.Problem.Compare) {
+		i, is := slices.BinarySearchFunc(list, p, fragment.Problem.Compare)
+		out, list = append(out, list[:i]...), list[i:]
+		n := s.edits[p] + s.again[p]
+		if is {
+			list = list[1:]
+			n++
+		}
+		if n > 0 {
+			out = append(out, p)
+		}
+		if delete(s.again, p); n > 1 {
+			s.again[p] = n - 1
+		}
+	}
+	s.edits = make(map[fragment.Problem]int)
+	return append(out, list...)
 }
 
 func replaceList[T any](stale *bool, m map[fragment.Owner][]T, o fragment.Owner, list []T) {
@@ -106,7 +148,7 @@ func (s *summary) get() (Summary, SummaryChange) {
 	s.stale = SummaryChange{}
 	s.current.AttachedRoutes, s.current.PendingSecrets = int32(len(s.routes)), len(s.pending) // #nosec G115 -- far below 2^31
 	if changed.Problems {
-		s.current.Problems = slices.Compact(sorted(s.problems, fragment.Problem.Compare))
+		s.current.Problems = s.splice(s.current.Problems)
 	}
 	if changed.Backends {
 		s.current.Backends = distinct(sorted(s.backends, fragment.Backend.Compare))
