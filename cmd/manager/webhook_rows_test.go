@@ -78,7 +78,7 @@ func checkRefusals(t *testing.T, user *people) {
 		{"consumer, credential of another", fmt.Sprintf(hookedConsumer, "bob", "hooked", "bob", "key"), "class-objects",
 			"KongConsumer hooked/bob credentials[0]: consumer credential failed validation: Consumer has conflicting credentials: KongConsumer hooked/ann has the same one as Secret key (give each consumer a credential of its own)"},
 		{"credential, unknown type", fmt.Sprintf(hookedSecret, "c", "konghq.com/credential: password", "key: hunter2hunter2"), "credentials",
-			`Secret hooked/c data: consumer credential failed validation: Secret c: label konghq.com/credential has the unknown type "password" (set the label to key-auth, basic-auth, hmac-auth, jwt, oauth2 or acl)`},
+			`Secret hooked/c data: consumer credential failed validation: Secret c: label konghq.com/credential has the unknown type "password" (set the label to key-auth, basic-auth, hmac-auth, jwt or acl)`},
 		{"credential, field missing", fmt.Sprintf(hookedSecret, "key", "konghq.com/credential: key-auth", `key: ""`), "credentials",
 			"Secret hooked/key data: consumer credential failed validation: Secret key: the field key is missing or empty (add it to the Secret's data)"},
 		{"Secret of a plugin", fmt.Sprintf(hookedSecret, "config", "konghq.com/validate: plugin", `text: "{minute: hunter2hunter2}"`), "plugin-secrets",

@@ -40,7 +40,7 @@ func TestChanges(t *testing.T) {
 		{name: "an Ingress as it was", object: ingressWith("", "/~/a("), old: ingressWith("", "/~/a(")},
 		{name: "a Secret as it was", object: badSecret, old: badSecret, others: []string{fromSecret}},
 		{name: "a Secret that gets the label", object: credential("c", "none", "key: a"), old: `{apiVersion: v1, kind: Secret, metadata: {name: c}, stringData: {key: a}}`, refused: []string{
-			`Secret shop/c data: consumer credential failed validation: Secret c: label konghq.com/credential has the unknown type "none" (set the label to key-auth, basic-auth, hmac-auth, jwt, oauth2 or acl)`}},
+			`Secret shop/c data: consumer credential failed validation: Secret c: label konghq.com/credential has the unknown type "none" (set the label to key-auth, basic-auth, hmac-auth, jwt or acl)`}},
 	})
 }
 

@@ -44,7 +44,7 @@ func TestConsumers(t *testing.T) {
 		{name: "missing Secret", object: consumer("ann", "username: ann, credentials: [a, key]"), others: []string{key}, refused: []string{
 			`KongConsumer shop/ann credentials[0]: consumer referenced non-existent credentials secret "a" (create the Secret or correct its name)`}},
 		{name: "credential without label", object: consumer("ann", "username: ann, credentials: [key]"), others: []string{`{apiVersion: v1, kind: Secret, metadata: {name: key}, stringData: {key: s3cr3t}}`}, refused: []string{
-			"KongConsumer shop/ann credentials[0]: consumer credential failed validation: Secret key: label konghq.com/credential is missing (set the label to key-auth, basic-auth, hmac-auth, jwt, oauth2 or acl)"}},
+			"KongConsumer shop/ann credentials[0]: consumer credential failed validation: Secret key: label konghq.com/credential is missing (set the label to key-auth, basic-auth, hmac-auth, jwt or acl)"}},
 		{name: "credential that another has", object: consumer("ann", "username: ann, credentials: [key]"),
 			others: []string{key, credential("other", "key-auth", "key: s3cr3t-s3cr3t"), consumer("bob", "username: bob, credentials: [other]")}, refused: []string{
 				"KongConsumer shop/ann credentials[0]: consumer credential failed validation: Consumer has conflicting credentials: KongConsumer shop/bob has the same one as Secret key (give each consumer a credential of its own)"}},
@@ -67,7 +67,7 @@ func TestConsumerGroups(t *testing.T) {
 }
 
 func TestCredentials(t *testing.T) {
-	const types = "set the label to key-auth, basic-auth, hmac-auth, jwt, oauth2 or acl"
+	const types = "set the label to key-auth, basic-auth, hmac-auth, jwt or acl"
 	const prefix = "Secret shop/c data: consumer credential failed validation: Secret c: "
 	ann := consumer("ann", "username: ann, credentials: [c]")
 	var rows []row

@@ -36,6 +36,9 @@ var credentialTypes = map[string]credentialType{
 	"acl": {collection: "acls", required: []string{"group"}},
 }
 
+// credentialFix lists the types that the gateway has plugins for.
+const credentialFix = "set the label to key-auth, basic-auth, hmac-auth, jwt or acl"
+
 // credentialAliases are the collection names that are accepted as types too.
 var credentialAliases = map[string]string{
 	"keyauth_credential":   "key-auth",
@@ -79,7 +82,14 @@ func (t *consumerTranslation) credentials() {
 		credential.Consumer = &entity.Ref{ID: t.id}
 		credential.ID = fragment.ID(entity.KindCredential, strings.Join(
 			[]string{credential.Type, t.object.Namespace, name, string(t.id)}, "/"))
-		if problems := t.refs.Check(credential); len(problems) > 0 {
+		problems := t.refs.Check(credential)
+		if len(problems) > 0 && problems[0].Field == "type" {
+			t.result.Report(t.ref, field, fragment.ReasonCredentialInvalid,
+				fmt.Sprintf("Secret %s: the gateway has no plugin %s, for which the credential is; it is left out", name, typeName),
+				credentialFix+", or remove the Secret from the list")
+			continue
+		}
+		if len(problems) > 0 {
 			t.result.Report(t.ref, field, fragment.ReasonCredentialInvalid,
 				fmt.Sprintf("Secret %s: %s: %s", name, problems[0].Field, problems[0].Message), "correct the Secret's data")
 			continue
@@ -123,7 +133,7 @@ func readCredential(typeName string, secret *corev1.Secret) (*entity.Credential,
 				message += "; the field kongCredType is no longer read"
 			}
 		}
-		return nil, "", &credentialError{message, "set the label to key-auth, basic-auth, hmac-auth, jwt, oauth2 or acl"}
+		return nil, "", &credentialError{message, credentialFix}
 	}
 	required := kind.required
 	if typeName == "jwt" {
