@@ -68,10 +68,12 @@ type SinkSpec struct {
 
 // Step is one thing that happens.
 type Step struct {
-	Send   json.RawMessage     `json:"send"`
-	Expect json.RawMessage     `json:"expect"`
-	Sleep  int                 `json:"sleep_ms"`
-	Sink   string              `json:"sink"`
+	Send   json.RawMessage `json:"send"`
+	Expect json.RawMessage `json:"expect"`
+	Sleep  int             `json:"sleep_ms"`
+	Sink   string          `json:"sink"`
+	// Status is a path of the Status API.
+	Status string              `json:"status_get"`
 	Wait   *int                `json:"wait_ms"`
 	Quiet  *int                `json:"quiet_ms"`
 	Grab   map[string][]string `json:"capture"`

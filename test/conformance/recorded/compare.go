@@ -52,7 +52,8 @@ func compare(want map[string]any, got result, where string, exact bool) (out []s
 			out = append(out, differs(v, got[k], where+" "+k)...)
 		}
 	}
-	return out
+	body, _ := got["body"].(string)
+	return append(out, linesDiffer(want, body, where)...)
 }
 
 // differs compares one value.

@@ -37,6 +37,7 @@ type run struct {
 	backends map[string]*backend
 	sinks    map[string]*sink
 	gateway  *gateway.Gateway
+	status   *nodeStatus
 	follower *follower        // where the configuration comes from the stream
 	clients  []*client        // one, or as many as ask at the same time
 	refused  []entity.Problem // what speaks against a configuration that is to be refused
@@ -117,6 +118,9 @@ func (r *run) startGateway(ctx context.Context) error {
 	}
 	for i, name := range []string{"proxy.port", "tls.port"} {
 		r.names[name] = int(netip.MustParseAddrPort(addresses[i].String()).Port())
+	}
+	if r.status, err = startStatus(ctx, g); err != nil {
+		return err
 	}
 	if r.variant.Stream != nil {
 		if r.follower, err = r.variant.Stream.follow(g); err != nil {
@@ -219,6 +223,10 @@ func (r *run) hangUp() {
 	for _, c := range r.clients {
 		c.close()
 	}
+	if r.status != nil {
+		r.status.close()
+		r.status = nil
+	}
 }
 
 func (r *run) step(s *Step, where string) ([]string, error) {
@@ -228,6 +236,8 @@ func (r *run) step(s *Step, where string) ([]string, error) {
 		return nil, nil
 	case s.Sink != "":
 		return r.sinkStep(s, where)
+	case s.Status != "":
+		return r.statusStep(s, where)
 	}
 	send := &Send{}
 	if err := r.names.decode(s.Send, send); err != nil {

@@ -39,6 +39,8 @@ func (s *Step) stateful() (why string) {
 	switch {
 	case s.Sleep > 0:
 		return "time passes between the steps"
+	case s.Status != "":
+		return "the Status API counts requests"
 	case len(s.Grab) > 0:
 		return "a step sends what an earlier one was answered"
 	case send["repeat"] != nil:
