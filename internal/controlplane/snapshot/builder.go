@@ -62,8 +62,8 @@ func NewBuilder(term uint64) *Builder {
 
 // Apply takes in the fragments that changed, each as a whole, and drops those
 // that were removed. An entity may move from one fragment to another within a
-// call. The error names entities that could not be taken in; everything else
-// was.
+// call. The store gives each entity to one fragment; the error names entities
+// that could not be taken in although, everything else was.
 func (b *Builder) Apply(changed []fragment.Fragment, removed []fragment.Owner) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -30,8 +30,16 @@ func newHolders() holders {
 	return holders{make(map[entity.Key]*unit), make(map[entity.Key][]*unit), make(map[*unit]struct{})}
 }
 
-// replace notes that a unit brings other entities than before.
+// replace notes that a unit brings other entities than before. Most changes
+// leave it those it had.
 func (h *holders) replace(n *unit, old, now []entity.Entity) {
+	if len(n.lost) > 0 { // what refers to it may be another
+		h.disputed[n] = struct{}{}
+	}
+	sameKey := func(a, b entity.Entity) bool { return entity.KeyOf(a) == entity.KeyOf(b) }
+	if slices.EqualFunc(old, now, sameKey) {
+		return
+	}
 	for _, e := range old {
 		h.release(n, entity.KeyOf(e))
 	}
@@ -171,12 +179,11 @@ func within(e entity.Entity) []entity.Key {
 	return keys
 }
 
-// scheme knows the kinds that the store keeps.
+// scheme knows the kinds that the store keeps. Objects of kinds that could not
+// be added are named without their group.
 var scheme = sync.OnceValue(func() *runtime.Scheme {
 	s := runtime.NewScheme()
-	if err := AddToScheme(s); err != nil {
-		panic(err) // the kinds are fixed
-	}
+	_ = AddToScheme(s)
 	return s
 })
 
