@@ -57,9 +57,16 @@ func brokenGlobal(p *kongv1.KongClusterPlugin, refs fragment.Refs, why string, r
 		"correct the plugin, or remove the label")
 }
 
+// observers are plugins of Kong that look at requests and refuse none, and that
+// a gateway may lack. Nobody is unprotected without them.
+var observers = []string{"app-dynamics", "datadog", "kafka-log", "opentelemetry", "statsd", "statsd-advanced", "zipkin"}
+
 // guardedBy returns the protocols of the routes that a plugin guards. Of a type
-// that is not known it may be all.
+// that is not known it may be all, unless Kong's plugin of that name only looks.
 func guardedBy(p *kongv1.KongClusterPlugin, refs fragment.Refs) []entity.Protocol {
+	if slices.Contains(observers, p.PluginName) {
+		return nil
+	}
 	probe := &entity.Plugin{Name: p.PluginName}
 	for _, protocol := range p.Protocols {
 		probe.Protocols = append(probe.Protocols, entity.Protocol(protocol))
