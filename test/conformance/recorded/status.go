@@ -23,7 +23,7 @@ import (
 type nodeStatus struct {
 	server *status.Server
 	client *client
-	done   chan error
+	done   chan struct{}
 }
 
 func startStatus(ctx context.Context, g *gateway.Gateway) (*nodeStatus, error) {
@@ -43,9 +43,12 @@ func startStatus(ctx context.Context, g *gateway.Gateway) (*nodeStatus, error) {
 			Ready: func() error { return nil }, Describe: func(status.Bytes) any { return map[string]any{} }, Metrics: exposed,
 		}),
 		client: &client{plain: l.Addr().String(), kept: map[string]*clientConn{}},
-		done:   make(chan error, 1),
+		done:   make(chan struct{}),
 	}
-	go func() { s.done <- s.server.Serve(l) }()
+	go func() {
+		defer close(s.done)
+		_ = s.server.Serve(l) // it ends with close
+	}()
 	return s, nil
 }
 
@@ -54,7 +57,7 @@ func (s *nodeStatus) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	_ = s.server.Close(ctx)
-	_ = <-s.done // it ends with Close
+	<-s.done
 }
 
 // statusStep asks the Status API. Headers that the expectation does not name
