@@ -35,7 +35,7 @@ var routeBase = common(
 	schema.Map("headers",
 		typedefs.HeaderName("").MatchesNot("(?i)^host$",
 			"cannot contain 'host' header, which must be specified in the 'hosts' attribute"),
-		schema.Array("", schema.String(""))),
+		typedefs.RouteHeader("")),
 	schema.String("expression"),
 	schema.Integer("priority").Between(0, 1<<46-1),
 	schema.Integer("regex_priority").Default(0),

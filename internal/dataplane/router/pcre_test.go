@@ -79,17 +79,6 @@ func TestPCRE(t *testing.T) {
 	}
 }
 
-func TestPCREThatIsNotSupported(t *testing.T) {
-	for pattern, want := range map[string]string{
-		`/(?R)?`: "recursion", `/(a)(?1)`: "recursion", `/(?|a|b)(?=c)`: "(?|", `/a(*SKIP)b`: "verbs", `/a\Kb`: `\K`,
-		`/(a)\g{-2}`: "no group", `/\k{none}`: "no group", `/(a++`: "invalid nested", `/a\`: "backslash", `/(?#`: "comment", `/\g`: "no group",
-	} {
-		if _, err := compilePath(pattern); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want something about %s", pattern, err, want)
-		}
-	}
-}
-
 // A match that takes too long is none, and is told once.
 func TestBacktrackingIsLimited(t *testing.T) {
 	var told atomic.Int32
@@ -113,44 +102,4 @@ func TestBacktrackingIsLimited(t *testing.T) {
 	if res, ok := r.Match(&Input{Path: "/aa"}); !ok || res.Route.Entity.ID != "slow" {
 		t.Error("the pattern does not match what it should")
 	}
-}
-
-// FuzzPCRE: what is converted neither breaks the converter nor means something
-// else where both engines take it.
-func FuzzPCRE(f *testing.F) {
-	for _, p := range []string{`/a++b`, `/(?<n>a)\k{n}`, `/[]a]*+`, `/(?(1)a|b)`, `/\Qa`, `/(?i-s:a)`, `/((a)|b)+?c`, `/a{2}{3}`, `/[[:alpha:]x]`} {
-		f.Add(p, "/aab")
-	}
-	f.Fuzz(func(t *testing.T, pattern, path string) {
-		if len(pattern) > 100 || len(path) > 30 {
-			return
-		}
-		c, err := convertPCRE(pattern)
-		if err != nil {
-			return
-		}
-		linear, err := compilePath(pattern)
-		if err != nil || linear.linear == nil || !plainPattern(pattern) || !plainPattern(path) {
-			return
-		}
-		back := &regex{}
-		if err := back.compileBacktracking(pattern, true, nil); err != nil || back.back == nil {
-			return
-		}
-		slow := false
-		back.limited = func() { slow = true }
-		if got, want := back.matchLen(path), linear.matchLen(path); got != want && !slow {
-			t.Errorf("%q as %q on %q takes %d bytes, want %d", pattern, c.pattern, path, got, want)
-		}
-	})
-}
-
-// plainPattern leaves out what the two engines read differently in any case.
-func plainPattern(s string) bool {
-	for _, r := range s {
-		if r < ' ' || r > '~' {
-			return false
-		}
-	}
-	return !strings.ContainsAny(s, `\$^{}`) && !strings.Contains(s, "(?")
 }

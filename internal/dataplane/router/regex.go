@@ -3,7 +3,6 @@
 package router
 
 import (
-	"fmt"
 	"regexp"
 	"regexp/syntax"
 	"strings"
@@ -11,11 +10,13 @@ import (
 	"time"
 
 	"github.com/dlclark/regexp2"
+
+	"github.com/kong/kong-istio-gateway/internal/entity/pattern"
 )
 
 // backtrackingLimit bounds one match of a pattern that needs a backtracking
 // engine. The engine counts time, not steps: the limit is well above what a
-// match takes that was held up by other work (docs/adr/0006).
+// match takes that was held up by other work (docs/adr/0005).
 const backtrackingLimit = 25 * time.Millisecond
 
 // regex is a compiled pattern. Most patterns run on Go's linear-time engine;
@@ -37,53 +38,42 @@ type regex struct {
 var backtrackingClock sync.Once
 
 // compilePath compiles a regex path: it is anchored at the start only.
-func compilePath(pattern string) (*regex, error) {
+func compilePath(expr string) (*regex, error) {
 	re := &regex{}
-	tree, err := syntax.Parse(pattern, syntax.Perl)
+	tree, err := syntax.Parse(expr, syntax.Perl)
 	if err != nil {
-		re.literal = backtrackingLiteral(pattern)
-		return re, re.compileBacktracking(pattern, true, err)
+		re.literal = backtrackingLiteral(expr)
+		return re, re.compileBacktracking(expr, pattern.AtStart, err)
 	}
 	tree = tree.Simplify()
 	if re.literal, re.exact = literalAndEnd(tree); re.exact {
 		return re, nil // the index compares the text
 	}
-	re.linear, err = regexp.Compile(`^(?:` + pattern + `)`)
+	re.linear, err = regexp.Compile(`^(?:` + expr + `)`)
 	return re, err
 }
 
 // compileSearch compiles a header pattern: it may match anywhere.
-func compileSearch(pattern string) (*regex, error) {
+func compileSearch(expr string) (*regex, error) {
 	re := &regex{}
 	var err error
-	if re.linear, err = regexp.Compile(pattern); err != nil {
+	if re.linear, err = regexp.Compile(expr); err != nil {
 		re.linear = nil
-		return re, re.compileBacktracking(pattern, false, err)
+		return re, re.compileBacktracking(expr, pattern.Anywhere, err)
 	}
 	return re, nil
 }
 
-// compileBacktracking compiles a pattern of PCRE that RE2 does not take, which
-// may be anchored at the start. It reports linearErr, the message users know from
-// RE2, when pattern is not valid for either engine.
-func (re *regex) compileBacktracking(pattern string, anchored bool, linearErr error) error {
+// compileBacktracking compiles a pattern of PCRE that RE2 does not take, with a
+// limit. Of linearErr see pattern.Backtracking.
+func (re *regex) compileBacktracking(expr string, place pattern.Place, linearErr error) error {
 	backtrackingClock.Do(func() { regexp2.SetTimeoutCheckPeriod(time.Millisecond) })
-	c, err := convertPCRE(pattern)
+	back, names, err := pattern.Backtracking(expr, place, linearErr)
 	if err != nil {
-		return fmt.Errorf("%w; as a pattern of PCRE: %w", linearErr, err)
-	}
-	if _, err := regexp2.Compile(c.pattern, regexp2.RE2); err != nil { // "a)(b" is valid in a group only
-		return linearErr
-	}
-	if anchored {
-		c.pattern = `^(?:` + c.pattern + `)`
-	}
-	back, err := regexp2.Compile(c.pattern, regexp2.RE2)
-	if err != nil {
-		return linearErr
+		return err
 	}
 	back.MatchTimeout = backtrackingLimit
-	re.back, re.groups = back, c.names
+	re.back, re.groups = back, names
 	return nil
 }
 

@@ -4,11 +4,9 @@ package typedefs
 
 import (
 	"regexp"
-	"regexp/syntax"
 	"strings"
 
-	"github.com/dlclark/regexp2"
-
+	"github.com/kong/kong-istio-gateway/internal/entity/pattern"
 	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 )
 
@@ -35,14 +33,29 @@ func checkRoutePath(s string) string {
 	if isLiteral(strings.TrimSuffix(expr, "$")) {
 		return ""
 	}
-	_, err := syntax.Parse(expr, syntax.Perl) // what can fail of regexp.Compile
-	if err == nil {
-		return ""
-	}
-	// The router runs what RE2 cannot (look-around, back-references) on a
-	// backtracking engine.
-	if _, backErr := regexp2.Compile(expr, regexp2.RE2); backErr != nil {
-		return "invalid regex: '" + expr + "' (" + strings.TrimPrefix(err.Error(), "error parsing regexp: ") + ")"
+	return regexProblem(expr, pattern.AtStart)
+}
+
+// RouteHeader declares the values of one header that a route matches: some
+// texts, or one regular expression behind ~*.
+func RouteHeader(name string) *schema.Field {
+	return schema.Array(name, schema.String("")).Custom("route_header", func(v any) string {
+		values, _ := v.([]any)
+		if len(values) != 1 {
+			return ""
+		}
+		text, _ := values[0].(string)
+		expr, isRegex := strings.CutPrefix(text, "~*")
+		if !isRegex {
+			return ""
+		}
+		return regexProblem(expr, pattern.Anywhere)
+	})
+}
+
+func regexProblem(expr string, place pattern.Place) string {
+	if err := pattern.Check(expr, place); err != nil {
+		return err.Error()
 	}
 	return ""
 }

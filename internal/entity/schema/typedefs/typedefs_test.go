@@ -69,6 +69,9 @@ func TestFields(t *testing.T) {
 		{typedefs.RoutePath("p"), "/sp ace", ""},
 		{typedefs.RoutePath("p"), `~/api/v\d+/(?<id>[a-z]+)$`, ""},
 		{typedefs.RoutePath("p"), `~/a(?!b)`, ""},
+		{typedefs.RoutePath("p"), `~/a++b`, ""},
+		{typedefs.RoutePath("p"), `~/(?P<n>a)(?P=n)`, ""},
+		{typedefs.RoutePath("p"), `~/a\Kb`, "invalid regex: '/a\\Kb' (invalid escape sequence: `\\K`; as a pattern of PCRE: \\K is not supported: write the pattern without it)"},
 		{typedefs.RoutePath("p"), "~/(a", "invalid regex: '/(a' (missing closing ): `/(a`)"},
 		{typedefs.RoutePath("p"), "~a", "should start with: / (fixed path) or ~/ (regex path)"},
 		{typedefs.RoutePath("p"), "a", "should start with: / (fixed path) or ~/ (regex path)"},
@@ -91,6 +94,29 @@ func TestFields(t *testing.T) {
 	for _, tt := range tests {
 		if got := message(tt.field, tt.value); got != tt.message {
 			t.Errorf("%s %q: %q, want %q", tt.field.Name(), tt.value, got, tt.message)
+		}
+	}
+}
+
+func TestRouteHeader(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		values  []string
+		message string
+	}{
+		{[]string{"a", "b"}, ""},
+		{[]string{"("}, ""},
+		{[]string{"~*^v[12]$"}, ""},
+		{[]string{"~*^a++$"}, ""},
+		{[]string{"~*(", "b"}, ""}, // of several each is a text
+		{[]string{"~*("}, "invalid regex: '(' (missing closing ): `(`)"},
+	} {
+		got := ""
+		for _, v := range schema.NewRecord(typedefs.RouteHeader("h")).Check(map[string]any{"h": tt.values}) {
+			got += v.Path + ": " + v.Message
+		}
+		if want := tt.message; want != "" && got != "h: "+want || want == "" && got != "" {
+			t.Errorf("%q: %q, want %q", tt.values, got, want)
 		}
 	}
 }

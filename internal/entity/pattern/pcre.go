@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package router
+package pattern
 
 import (
 	"errors"
@@ -126,7 +126,7 @@ func (c *converter) escape() error {
 	case 'k', 'g':
 		return c.reference(e)
 	case 'K', 'G', 'C', 'X':
-		return fmt.Errorf(`\%c is not supported`, e)
+		return fmt.Errorf(`\%c is not supported: write the pattern without it`, e)
 	default:
 		c.emit(2, c.in[c.at:c.at+2])
 	}
@@ -231,11 +231,11 @@ func (c *converter) group() error {
 	}
 	switch {
 	case recursion.MatchString(in):
-		return errors.New("recursion is not supported")
+		return errors.New("recursion is not supported: write the nesting out")
 	case strings.HasPrefix(in, "(?|"):
 		return errors.New("(?| is not supported: number the groups one after the other")
 	case strings.HasPrefix(in, "(*"):
-		return errors.New("verbs such as (*SKIP) are not supported")
+		return errors.New("verbs such as (*SKIP) are not supported: write the pattern without them")
 	case strings.HasPrefix(in, "(?#"):
 		c.at += len(groupComment.FindString(in))
 		if groupComment.FindString(in) == "" {
