@@ -105,6 +105,24 @@ func BenchmarkChange(b *testing.B) {
 	}
 }
 
+// TestShards holds that the Secrets of a gateway have room for the size that the
+// project promises to bear.
+func TestShards(t *testing.T) {
+	size := population.Bar()
+	if size.Ingresses < 5000 || size.Certificates < 300 {
+		t.Fatalf("%+v is less than promised", size)
+	}
+	tr := translate(t, size, false)
+	shards, err := shard.Encode(tr.Builder.Export(), shard.SecretLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d of %d shards", len(shards), shard.MaxShards)
+	if n := tr.Builder.Export().Records.Len(); n < 3*size.Ingresses {
+		t.Errorf("the snapshot holds only %d entities", n)
+	}
+}
+
 // BenchmarkShards writes the snapshot in the form in which it lies in Secrets.
 func BenchmarkShards(b *testing.B) {
 	t := translate(b, population.Bar(), false)
