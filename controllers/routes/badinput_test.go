@@ -80,6 +80,8 @@ var badAnnotations = []row{
 	{name: "headers.Host", ingress: on("headers.Host", "a"), want: []string{`routes {"headers":null}`}},
 	{name: "two at once", ingress: with(on("strip-path", "yes"), "methods", "P@ST"), want: []string{`routes {"methods":null}`}},
 	{name: "protocol of a Service", service: on("protocol", "spdy"), want: []string{`services {"protocol":null}`}},
+	{name: "protocol of a Service that does not fit an Ingress", service: on("protocol", "tls_passthrough"), want: []string{`services {"protocol":"https"}`}},
+	{name: "headers: a bad regular expression", ingress: on("headers.X-A", "~*("), want: []string{`!routes {}`}},
 	{name: "path of a Service", service: on("path", "api"), want: []string{`services {"path":null}`}},
 	{name: "connect-timeout", service: on("connect-timeout", "soon"), want: []string{`services {"connect_timeout":null}`}},
 	{name: "retries", service: on("retries", "many"), want: []string{`services {"retries":null}`}},
@@ -173,6 +175,7 @@ var badRoutes = []row{
 	{name: "a port that does not exist", objects: ingressTo("lost", "/", "Prefix", "{service: {name: web, port: {number: 81}}}", "")},
 	{name: "a backend that is no Service", objects: ingressTo("lost", "/", "Prefix", "{resource: {kind: Bucket, name: b, apiGroup: example.com}}", "")},
 	{name: "a bad regular expression", objects: ingressTo("odd", "/~/a(", "ImplementationSpecific", toWeb, ""), want: []string{`!routes {"hosts":["odd.$NS.test"]}`}},
+	{name: "a regular expression that the router has not", objects: ingressTo("odd", `/~/a\Kb`, "ImplementationSpecific", toWeb, ""), want: []string{`!routes {"hosts":["odd.$NS.test"]}`}},
 	{name: "a TLS Secret that does not exist", objects: ingressTo("tls", "/", "Prefix", toWeb, "  tls: [{hosts: [tls.$NS.test], secretName: none}]\n"),
 		want: []string{`routes {"hosts":["tls.$NS.test"]}`, `!snis {}`}},
 	{name: "a TLS Secret with something else", objects: ingressTo("tls", "/", "Prefix", toWeb, "  tls: [{hosts: [tls.$NS.test], secretName: odd}]\n") + `

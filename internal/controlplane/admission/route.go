@@ -84,7 +84,7 @@ func (j *judge) service(s *corev1.Service) {
 	}
 	v := j.view(j.classes.Ours[0], fragment.Owner{})
 	v.service = s
-	key := fragment.BackendKey{Namespace: s.Namespace, Service: s.Name, Port: fmt.Sprint(s.Spec.Ports[0].Port)}
+	key := fragment.BackendKey{Namespace: s.Namespace, Service: s.Name, Port: fmt.Sprint(s.Spec.Ports[0].Port), Stream: j.transport(s)}
 	for _, p := range ingress.TranslateBackend(key, v).Problems {
 		if p.Reason == fragment.ReasonAnnotationIgnored {
 			j.decision.warn(p)

@@ -55,6 +55,9 @@ func TestServices(t *testing.T) {
 		{name: "override", object: sprintf(service, "konghq.com/override: k"), warnings: warned},
 		{name: "bad annotation", object: sprintf(service, "konghq.com/retries: many"), warnings: []string{
 			`Service shop/web metadata.annotations[konghq.com/retries]: the value "many" is not valid; the annotation is ignored (use a number from 0 to 32767)`}},
+		{name: "a protocol for streams", object: sprintf(service, "konghq.com/protocol: tls_passthrough")},
+		{name: "a protocol for streams, behind an Ingress", object: sprintf(service, "konghq.com/protocol: tls_passthrough"), others: []string{ingressWith("", "/")}, warnings: []string{
+			`Service shop/web metadata.annotations[konghq.com/protocol]: the protocol "tls_passthrough" does not fit the routes of an Ingress; https is used for them (use one of http, https, grpc, grpcs, ws, wss, or a TCPIngress or UDPIngress)`}},
 		{name: "beside Kong", object: sprintf(service, "konghq.com/override: k"), shared: true},
 		{name: "beside Kong, behind an Ingress of ours", object: sprintf(service, "konghq.com/override: k"), shared: true, others: []string{ingressWith("", "/")}, warnings: warned},
 		{name: "unchanged", object: sprintf(service, "konghq.com/override: k"), old: sprintf(service, "konghq.com/override: k")},

@@ -7,10 +7,12 @@ import (
 	"strings"
 
 	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
+	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
+	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // concerns reports whether an object without a class is for us to judge. Where
@@ -74,6 +76,28 @@ func (u *users) service(namespace, name string) bool {
 	return u.route(func(route metav1.Object) bool {
 		return route.GetNamespace() == namespace && slices.Contains(services(route), name)
 	})
+}
+
+// transport returns the transport of the stream routes that a Service's protocol
+// is for, "" when it is for HTTP, or when an Ingress leads to the Service, which
+// the protocol does not fit then.
+func (j *judge) transport(s *corev1.Service) string {
+	transport := "tcp"
+	switch entity.Protocol(s.Annotations[fragment.AnnotationProtocol]) {
+	case entity.ProtocolTCP, entity.ProtocolTLS, entity.ProtocolTLSPassthrough:
+	case entity.ProtocolUDP:
+		transport = "udp"
+	default:
+		return ""
+	}
+	u := &users{j}
+	if u.route(func(route metav1.Object) bool {
+		_, isIngress := route.(*netv1.Ingress)
+		return isIngress && route.GetNamespace() == s.Namespace && slices.Contains(services(route), s.Name)
+	}) {
+		return ""
+	}
+	return transport
 }
 
 func (u *users) route(match func(metav1.Object) bool) bool {

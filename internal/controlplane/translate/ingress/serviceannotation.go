@@ -4,7 +4,7 @@ package ingress
 
 import (
 	"errors"
-	"slices"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -59,6 +59,15 @@ func annotateService(s *entity.Service, u *entity.Upstream, annotations map[stri
 			}
 			continue
 		}
+		if instead := insteadOfStream[entity.Protocol(value)]; instead != "" && a.key == fragment.AnnotationProtocol {
+			s.Protocol = instead
+			problems = append(problems, ignored{
+				field:   fragment.AnnotationField(a.key),
+				message: fmt.Sprintf("the protocol %q does not fit the routes of an Ingress; %s is used for them", value, instead),
+				fix:     "use " + errHTTPProtocol.Error() + ", or a TCPIngress or UDPIngress",
+			})
+			continue
+		}
 		if err := a.apply(s, u, value); err != nil {
 			problems = append(problems, ignoredAnnotation(a.key, value, err))
 		}
@@ -66,15 +75,28 @@ func annotateService(s *entity.Service, u *entity.Upstream, annotations map[stri
 	return problems
 }
 
-// serviceProtocolNames are what the protocol annotation accepts.
-var serviceProtocolNames = append(slices.Clone(routeProtocolNames), entity.ProtocolUDP)
+// insteadOfStream are the protocols of a service behind routes for HTTP whose
+// annotation is one for streams: the connection stays as secret as was asked for.
+var insteadOfStream = map[entity.Protocol]entity.Protocol{
+	entity.ProtocolTCP: entity.ProtocolHTTP, entity.ProtocolUDP: entity.ProtocolHTTP,
+	entity.ProtocolTLS: entity.ProtocolHTTPS, entity.ProtocolTLSPassthrough: entity.ProtocolHTTPS,
+}
 
+var errHTTPProtocol = errors.New("one of http, https, grpc, grpcs, ws, wss")
+
+// serviceProtocol sets the protocol of a service behind routes for HTTP.
+// WebSocket needs none of its own: it goes through HTTP.
 func serviceProtocol(s *entity.Service, _ *entity.Upstream, value string) error {
-	p := entity.Protocol(value)
-	if !slices.Contains(serviceProtocolNames, p) {
-		return errors.New("one of http, https, grpc, grpcs, ws, wss, tcp, tls, tls_passthrough, udp")
+	switch p := entity.Protocol(value); p {
+	case entity.ProtocolHTTP, entity.ProtocolHTTPS, entity.ProtocolGRPC, entity.ProtocolGRPCS:
+		s.Protocol = p
+	case entity.ProtocolWS:
+		s.Protocol = entity.ProtocolHTTP
+	case entity.ProtocolWSS:
+		s.Protocol = entity.ProtocolHTTPS
+	default:
+		return errHTTPProtocol
 	}
-	s.Protocol = p
 	return nil
 }
 
@@ -96,7 +118,7 @@ func servicePath(s *entity.Service, _ *entity.Upstream, value string) error {
 		return errors.New(`a path that starts with "/"`)
 	}
 	switch s.Protocol {
-	case "", entity.ProtocolHTTP, entity.ProtocolHTTPS, entity.ProtocolWS, entity.ProtocolWSS:
+	case "", entity.ProtocolHTTP, entity.ProtocolHTTPS:
 		s.Path = value
 	}
 	return nil
