@@ -83,10 +83,17 @@ func (r *results) document() string {
 		p("| %s (%d times) | %d | %s%s | %s | %s |\n", c.name, c.measured, c.routes, ms(c.manager), bar, ms(c.proxy), latency)
 	}
 	b.WriteString(`
-In some lines the manager's share includes a part of making the snapshot Secrets, which is done at most once a minute however many changes there were. That,
-and a change in what is wrong or in which Services are used, goes through everything of its kind; all other work for a change is the same among 500
-Ingresses and among 20,000. Tests hold that (` + "`test/scale/chain`" + `), and that nothing is left over after ten thousand random changes.
-` + "`go test -bench . ./test/scale/chain`" + ` shows the parts.
+In some lines the manager's share includes a part of making the snapshot Secrets, which is done at most once a minute however many changes there were.
+
+Work for a change is the same among 500 Ingresses and among 20,000, with these exceptions:
+
+* making the snapshot Secrets goes through everything;
+* a change in which Services are used (an Ingress names a Service that no other does) makes the list of all of them anew. Alone it took 0.2 ms among
+  100 Services and 2.6 ms among 4,000; the bound is 1 KiB and 3 µs for each Service;
+* a change in what is wrong copies the list of all problems, which is short where little is wrong. An Ingress whose KongPlugin disappears costs
+  the same in both when nothing else is wrong.
+
+Tests hold that (` + "`test/scale/chain`" + `), and that nothing is left over after ten thousand random changes. ` + "`go test -bench . ./test/scale/chain`" + ` shows the parts.
 `)
 	return b.String()
 }
