@@ -94,6 +94,10 @@ Work for a change is the same among 500 Ingresses and among 20,000, with these e
   the same in both when nothing else is wrong.
 
 Tests hold that (` + "`test/scale/chain`" + `), and that nothing is left over after ten thousand random changes. ` + "`go test -bench . ./test/scale/chain`" + ` shows the parts.
+
+The bar on the manager's memory is one on what it needs while it runs: the resident set once it has settled, before and after the changes. It is
+not a bar on the peak, which is reached for seconds at the start, when each object is decoded, kept and translated at once; a container's memory limit has to
+leave room for that line of the table (the manifests have 1 GiB).
 `)
 	return b.String()
 }
