@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/offline"
@@ -27,8 +28,11 @@ Prints, as a Kong declarative file, what a gateway would run if the cluster held
 exactly the objects in the files: directories are read with all *.yaml, *.yml
 and *.json below them, "-" is standard input, and a later object replaces an
 earlier one of the same name. A Service without an address is reached by its
-DNS name. Problems go to standard error, each on a line. Exit 0: everything is
-served as asked; 1: something is not; 2: wrong usage or files, nothing printed.
+DNS name. Problems go to standard error, each on a line. Exit 0: everything of
+the class is served as asked; 1: something is not; 2: wrong usage or files,
+nothing printed. Objects that name no class where one is needed, and kinds of
+Kong's or of the Gateway API that are not read, are told there, too; they do not
+count as problems.
 
 `
 
@@ -52,6 +56,9 @@ func runTranslate(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	}
 	code := 2
 	if err == nil {
+		for _, object := range offline.Classless(objects) {
+			_, _ = fmt.Fprintln(stderr, classlessLine(object, o.settings.Class))
+		}
 		code, err = printResult(offline.Translate(offline.Complete(objects), o.settings, schemas.All()), stdout, stderr)
 	}
 	if err != nil {
@@ -90,6 +97,13 @@ func problemLine(p fragment.Problem) string {
 	return oneLine(fmt.Sprintf("%s: %s: %s (%s)", at, p.Reason, p.Message, p.Fix))
 }
 
+// classlessLine tells of an object that names no class. It is not a problem: it
+// may be meant for nobody.
+func classlessLine(o client.Object, class string) string {
+	kind, at := o.GetObjectKind().GroupVersionKind().Kind, strings.TrimPrefix(o.GetNamespace()+"/"+o.GetName(), "/")
+	return fmt.Sprintf("%s %s: names no ingress class and is left out (add the annotation %s: %s)", kind, at, fragment.AnnotationClass, class)
+}
+
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func parseTranslateOptions(args []string, stderr io.Writer) (o translateOptions, err error) {
@@ -103,7 +117,7 @@ func parseTranslateOptions(args []string, stderr io.Writer) (o translateOptions,
 		o.paths = append(o.paths, path)
 		return nil
 	})
-	flags.BoolVar(&o.verbose, "v", false, "mention the kinds that play no part in translation")
+	flags.BoolVar(&o.verbose, "v", false, "mention all kinds that play no part in translation")
 	flags.StringVar(&o.settings.Class, "class", "kong", "ingress class that the gateway serves")
 	mesh := flags.String("mesh", "off", "on: backends are dialled as from inside the mesh, by the Service's address; off: by their endpoints")
 	flags.StringVar(&o.settings.ClusterDomain, "cluster-domain", "cluster.local", "the cluster's DNS domain")
@@ -143,8 +157,8 @@ func readManifests(o translateOptions, stdin io.Reader, stderr io.Writer) ([]cli
 			}
 			objects = append(objects, list...)
 			for _, kind := range skipped {
-				if o.verbose {
-					_, _ = fmt.Fprintf(stderr, "%s: kind %s plays no part in translation\n", name, kind)
+				if o.verbose || offline.Configures(kind) {
+					_, _ = fmt.Fprintf(stderr, "%s: kind %s plays no part in translation\n", name, kind.Kind)
 				}
 			}
 		}
@@ -174,7 +188,7 @@ func manifestFiles(path string) (files []string, err error) {
 	return files, err
 }
 
-func readManifest(name string, stdin io.Reader) (objects []client.Object, skipped []string, err error) {
+func readManifest(name string, stdin io.Reader) (objects []client.Object, skipped []metav1.TypeMeta, err error) {
 	if name == "-" {
 		return offline.Decode(stdin)
 	}

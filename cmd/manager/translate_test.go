@@ -70,6 +70,35 @@ func TestTranslateReportsProblems(t *testing.T) {
 	}
 }
 
+// TestTranslateTellsWhatIsLeftOut holds that a forgotten class and a kind that
+// is not read are told, without being problems.
+func TestTranslateTellsWhatIsLeftOut(t *testing.T) {
+	const (
+		consumer  = "apiVersion: configuration.konghq.com/v1\nkind: KongConsumer\nmetadata: {name: joe, namespace: shop}\nusername: joe\n---\n"
+		global    = "apiVersion: configuration.konghq.com/v1\nkind: KongClusterPlugin\nmetadata: {name: all}\nplugin: key-auth\n---\n"
+		other     = "apiVersion: configuration.konghq.com/v1\nkind: KongConsumer\nmetadata: {name: ann, annotations: {kubernetes.io/ingress.class: other}}\nusername: ann\n---\n"
+		http      = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\n---\n"
+		facade    = "apiVersion: incubator.ingress-controller.konghq.com/v1alpha1\nkind: KongServiceFacade\nmetadata: {name: f}\n---\n"
+		gateway   = "apiVersion: gateway.konghq.com/v1alpha1\nkind: KongIstioGateway\nmetadata: {name: g}\n---\n"
+		pod       = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n---\n"
+		byDefault = "apiVersion: networking.k8s.io/v1\nkind: IngressClass\n" +
+			"metadata: {name: kong, annotations: {ingressclass.kubernetes.io/is-default-class: 'true'}}\n---\n"
+	)
+	classless := strings.Replace(ingressOne, "  ingressClassName: kong\n", "", 1)
+	for _, tt := range []struct{ in, want string }{
+		{consumer + global + other, "KongConsumer shop/joe: names no ingress class and is left out (add the annotation kubernetes.io/ingress.class: kong)\n" +
+			"KongClusterPlugin all: names no ingress class and is left out (add the annotation kubernetes.io/ingress.class: kong)\n"},
+		{classless, "Ingress shop/one: names no ingress class and is left out (add the annotation kubernetes.io/ingress.class: kong)\n"},
+		{classless + "---\n" + byDefault + serviceWeb, ""},
+		{http + facade + gateway + pod, "-: kind HTTPRoute plays no part in translation\n-: kind KongServiceFacade plays no part in translation\n"},
+	} {
+		var out, told bytes.Buffer
+		if code := runTranslate([]string{"-"}, strings.NewReader(tt.in), &out, &told); code != 0 || told.String() != tt.want {
+			t.Errorf("exit %d, told %q, want %q\n%s", code, told.String(), tt.want, tt.in)
+		}
+	}
+}
+
 // TestTranslateChecksItsOutcome holds that an outcome that proxies would refuse
 // is printed, and told.
 func TestTranslateChecksItsOutcome(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
@@ -62,7 +63,7 @@ func TestComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(skipped, []string{"Namespace"}) {
+	if !slices.Equal(skipped, []metav1.TypeMeta{{APIVersion: "v1", Kind: "Namespace"}}) {
 		t.Errorf("skipped %v", skipped)
 	}
 	for _, tt := range []struct {

@@ -35,7 +35,7 @@ import (
 
 // Decode reads a stream of YAML or JSON documents, Lists among them. The kinds
 // of objects that translation does not read are returned in skipped.
-func Decode(r io.Reader) (objects []client.Object, skipped []string, err error) {
+func Decode(r io.Reader) (objects []client.Object, skipped []metav1.TypeMeta, err error) {
 	kinds, err := deserializer()
 	if err != nil {
 		return nil, nil, err
@@ -69,7 +69,7 @@ var deserializer = sync.OnceValues(func() (runtime.Decoder, error) {
 type decoder struct {
 	runtime.Decoder
 	objects []client.Object
-	skipped []string
+	skipped []metav1.TypeMeta
 }
 
 // document reads an object or, as kubectl get prints them, a List of objects.
@@ -96,7 +96,7 @@ func (d *decoder) document(document []byte) error {
 		_, ok = store.KeyOf(o)
 	}
 	if !ok {
-		d.skipped = append(d.skipped, kind.Kind)
+		d.skipped = append(d.skipped, kind)
 		return nil
 	}
 	if o.GetName() == "" {
