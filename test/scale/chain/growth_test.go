@@ -45,7 +45,7 @@ func TestCostOfAChange(t *testing.T) {
 			if want := uint64(c.fragments(small)); a.units < want || b.units != a.units {
 				t.Errorf("%d and %d units are translated, want the same number, at least %d", a.units, b.units, want)
 			}
-			bytes, cpu := a.bytes*maxBytes, a.cpu*maxTime
+			bytes, cpu := a.bytes*maxBytes+poolBytes, a.cpu*maxTime
 			if c.lists {
 				bytes += uint64(large.Services) * listBytes // #nosec G115 -- a count
 				cpu += time.Duration(large.Services) * listTime

@@ -12,4 +12,6 @@ const (
 	// changes there are.
 	rounds       = 30
 	churnChanges = 10_000
+	// poolBytes is for what a sync.Pool forgets at random: nothing.
+	poolBytes = 0
 )

@@ -10,6 +10,9 @@ package chain
 const (
 	raceDetector = true
 	largeTotal   = 3000
-	rounds       = 4
+	rounds       = 12
 	churnChanges = 1500
+	// poolBytes is by how much allocations may differ because the race detector
+	// makes a sync.Pool forget things at random.
+	poolBytes = 128 << 10
 )
