@@ -81,6 +81,10 @@ func (w *walk) kongExamples(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// The echo routes take every host, also what no example's route takes.
+	if _, err := w.kubectl(ctx, "delete", "--ignore-not-found", "-f", filepath.Join(w.examples, "03-ingress.yaml")); err != nil {
+		return err
+	}
 	if err := w.example(ctx, root, exampleBackends); err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@
 // steps of every folder of examples/kong. It prints a table of what was expected
 // and what came back, and fails if a row fails.
 //
-//	walkthrough [-cluster bin/cluster] [-examples examples/echo] [-passes plain,registry-only,manager-away,kong]
+//	walkthrough [-cluster bin/cluster] [-examples examples/echo] [-passes kong,plain,registry-only,manager-away]
 //	walkthrough fetch [-source IP] [-count N] [-parallel N] [-H 'Name: value'] URL
 //
 // The second form is the client: it makes requests and prints what came back as
@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string) error {
 	cluster := flags.String("cluster", "bin/cluster", "the program that runs the local cluster")
 	name := flags.String("name", "kig", "the cluster's name")
 	examples := flags.String("examples", "examples/echo", "folder with the walkthrough's files")
-	passes := flags.String("passes", "plain,registry-only,manager-away,kong", "the passes to run, in order")
+	passes := flags.String("passes", "kong,plain,registry-only,manager-away", "the passes to run, in order")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
