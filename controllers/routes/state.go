@@ -268,7 +268,7 @@ func (c *ControlPlane) madeFrom(g *gatewayState, key entity.Key) (object fragmen
 	}
 	for _, e := range g.fragments[owner].Entities {
 		if entity.KeyOf(e) == key {
-			if object, ok = fragment.ObjectOf(entityTags(e)); ok {
+			if object, ok = fragment.ObjectOf(entity.Tags(e)); ok {
 				return object, true
 			}
 		}
@@ -280,34 +280,4 @@ func (c *ControlPlane) madeFrom(g *gatewayState, key entity.Key) (object fragmen
 	}
 	gvk := statusKinds[subject.Kind].gvk
 	return fragment.RefOf(gvk.Group, gvk.Version, gvk.Kind, state.Object), true
-}
-
-func entityTags(e entity.Entity) []string {
-	switch e := e.(type) {
-	case *entity.Service:
-		return e.Tags
-	case *entity.Route:
-		return e.Tags
-	case *entity.Upstream:
-		return e.Tags
-	case *entity.Target:
-		return e.Tags
-	case *entity.Plugin:
-		return e.Tags
-	case *entity.Consumer:
-		return e.Tags
-	case *entity.ConsumerGroup:
-		return e.Tags
-	case *entity.Credential:
-		return e.Tags
-	case *entity.Certificate:
-		return e.Tags
-	case *entity.SNI:
-		return e.Tags
-	case *entity.CACertificate:
-		return e.Tags
-	case *entity.Vault:
-		return e.Tags
-	}
-	return nil
 }

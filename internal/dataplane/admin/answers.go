@@ -169,7 +169,7 @@ func (s *Server) tags(at []string, query url.Values) answer {
 		var list []tagged
 		for _, kind := range kinds {
 			for _, e := range s.options.Entities.list(kind, nil) {
-				for _, t := range tagsOf(e) {
+				for _, t := range entity.Tags(e) {
 					if len(at) == 0 || t == at[0] {
 						list = append(list, tagged{EntityName: nameOfKind(e), EntityID: e.EntityID(), Tag: t})
 					}
@@ -231,7 +231,7 @@ func tagFilter(query url.Values) (func(entity.Entity) bool, any) {
 	}
 	wanted := strings.FieldsFunc(text, func(c rune) bool { return c == ',' || c == '/' })
 	return func(e entity.Entity) bool {
-		has := func(t string) bool { return slices.Contains(tagsOf(e), t) }
+		has := func(t string) bool { return slices.Contains(entity.Tags(e), t) }
 		if some {
 			return slices.ContainsFunc(wanted, has)
 		}

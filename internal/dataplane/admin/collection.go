@@ -193,34 +193,3 @@ func named(e entity.Entity, name string) bool {
 	}
 	return own != "" && own == name
 }
-
-// tagsOf returns the tags of an entity.
-func tagsOf(e entity.Entity) []string {
-	switch e := e.(type) {
-	case *entity.Service:
-		return e.Tags
-	case *entity.Route:
-		return e.Tags
-	case *entity.Upstream:
-		return e.Tags
-	case *entity.Target:
-		return e.Tags
-	case *entity.Plugin:
-		return e.Tags
-	case *entity.Consumer:
-		return e.Tags
-	case *entity.ConsumerGroup:
-		return e.Tags
-	case *entity.Credential:
-		return e.Tags
-	case *entity.Certificate:
-		return e.Tags
-	case *entity.SNI:
-		return e.Tags
-	case *entity.CACertificate:
-		return e.Tags
-	case *entity.Vault:
-		return e.Tags
-	}
-	return nil
-}

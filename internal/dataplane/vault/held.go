@@ -202,7 +202,7 @@ func (l *Layer) owner(e entity.Entity) (scope, error) {
 	if !l.options.Settings.Isolation {
 		return "", nil
 	}
-	return scopeOf(tagsOf(e))
+	return scopeOf(entity.Tags(e))
 }
 
 // locate returns what a reference of an entity leads to.

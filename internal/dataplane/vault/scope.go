@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // scope is whose secrets an entity sees: "" for all, else the name of a
@@ -61,17 +59,4 @@ func isNamespace(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool {
 		return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-'
 	})
-}
-
-// tagsOf returns the tags of an entity that may hold references.
-func tagsOf(e entity.Entity) []string {
-	switch e := e.(type) {
-	case *entity.Plugin:
-		return e.Tags
-	case *entity.Credential:
-		return e.Tags
-	case *entity.Certificate:
-		return e.Tags
-	}
-	return nil
 }
