@@ -58,7 +58,7 @@ func completeChecked(e Entity, s SchemaSet) (Entity, []Problem) {
 	}
 	out, err := fromMap(e.EntityKind(), credentialTypeOf(e), full)
 	if err != nil {
-		return nil, []Problem{{Key: KeyOf(e), Name: nameOf(e), Message: err.Error()}}
+		return nil, []Problem{{Key: KeyOf(e), Name: NameOf(e), Message: err.Error()}}
 	}
 	completeDerived(out)
 	return out, nil
@@ -67,7 +67,7 @@ func completeChecked(e Entity, s SchemaSet) (Entity, []Problem) {
 // completeInto puts an entity's completed fields, as the schemas see them, into
 // an empty map and returns what is wrong with them.
 func completeInto(m map[string]any, e Entity, s SchemaSet) []Problem {
-	at := Problem{Key: KeyOf(e), Name: nameOf(e)}
+	at := Problem{Key: KeyOf(e), Name: NameOf(e)}
 	fillMap(m, e)
 	s.fill(e.EntityKind(), m)
 	r, field, message := s.recordOf(e.EntityKind(), m, credentialTypeOf(e))

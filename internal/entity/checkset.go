@@ -42,7 +42,7 @@ type crossChecker struct {
 }
 
 func (c *crossChecker) add(e Entity, field, message string) {
-	c.problems = append(c.problems, Problem{Key: KeyOf(e), Name: nameOf(e), Field: field, Message: message})
+	c.problems = append(c.problems, Problem{Key: KeyOf(e), Name: NameOf(e), Field: field, Message: message})
 }
 
 func (c *crossChecker) unique(e Entity) {

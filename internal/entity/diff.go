@@ -53,7 +53,7 @@ func Diff(a, b *Set) []Change {
 	changes := make(map[Kind][]Change)
 	add := func(t ChangeType, e Entity, fields []string) {
 		k := e.EntityKind()
-		changes[k] = append(changes[k], Change{Type: t, Key: KeyOf(e), Name: nameOf(e), Fields: fields})
+		changes[k] = append(changes[k], Change{Type: t, Key: KeyOf(e), Name: NameOf(e), Fields: fields})
 	}
 	for e := range a.All() {
 		if is[KeyOf(e)] == nil {

@@ -50,8 +50,9 @@ func (p Problem) Error() string {
 	return strings.Join(parts, ": ")
 }
 
-// nameOf returns what people call an entity, never a secret.
-func nameOf(e Entity) string {
+// NameOf returns what people call an entity: its name, username, prefix, … It is
+// never a secret, and "" for kinds without names.
+func NameOf(e Entity) string {
 	switch e := e.(type) {
 	case *Service:
 		return e.Name

@@ -164,32 +164,21 @@ func member(consumer, group entity.Entity) bool {
 	return false
 }
 
-// named reports whether an entity goes by a name, which may be its id. That of
-// a credential is never a secret: only its id counts.
+// named reports whether an entity goes by a name, which may be its id. Plugins
+// go by the names of instances, because many have the same name; consumers not
+// by their custom ids; credentials by their ids alone.
 func named(e entity.Entity, name string) bool {
 	if strings.EqualFold(string(e.EntityID()), name) {
 		return true
 	}
-	var own string
+	own := entity.NameOf(e)
 	switch e := e.(type) {
-	case *entity.Service:
-		own = e.Name
-	case *entity.Route:
-		own = e.Name
-	case *entity.Upstream:
-		own = e.Name
-	case *entity.Target:
-		own = e.Target
 	case *entity.Plugin:
 		own = e.InstanceName
 	case *entity.Consumer:
 		own = e.Username
-	case *entity.ConsumerGroup:
-		own = e.Name
-	case *entity.SNI:
-		own = e.Name
-	case *entity.Vault:
-		own = e.Prefix
+	case *entity.Credential:
+		own = ""
 	}
 	return own != "" && own == name
 }

@@ -125,7 +125,7 @@ func (l *Layer) fail(h *held, field, message string) {
 	if h.problem != nil {
 		return
 	}
-	h.problem = &entity.Problem{Key: entity.KeyOf(h.raw), Name: nameOf(h.raw), Field: field, Message: message}
+	h.problem = &entity.Problem{Key: entity.KeyOf(h.raw), Name: entity.NameOf(h.raw), Field: field, Message: message}
 	h.trouble, h.good, h.given = message, nil, nil
 	if p, ok := h.raw.(*entity.Plugin); ok {
 		h.given = l.standIn(p)
@@ -245,14 +245,4 @@ func seconds(config map[string]any, name string, fallback time.Duration) time.Du
 		return fallback
 	}
 	return time.Duration(n * float64(time.Second))
-}
-
-func nameOf(e entity.Entity) string {
-	switch e := e.(type) {
-	case *entity.Plugin:
-		return e.Name
-	case *entity.Credential:
-		return e.Type
-	}
-	return ""
 }

@@ -232,7 +232,7 @@ func (l *Layer) renew(key entity.Key, was *held, out *entity.Delta) {
 
 // report says in the log what became of an entity's values.
 func (l *Layer) report(was, is *held) {
-	log := l.options.Logger.With("kind", is.raw.EntityKind(), "id", is.raw.EntityID(), "name", nameOf(is.raw))
+	log := l.options.Logger.With("kind", is.raw.EntityKind(), "id", is.raw.EntityID(), "name", entity.NameOf(is.raw))
 	if is.good != nil && was.good != nil && is.trouble == "" && !reflect.DeepEqual(was.given, is.given) {
 		log.Info("secrets changed", "references", is.texts())
 	}
