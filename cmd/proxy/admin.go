@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/admin"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
@@ -28,7 +29,7 @@ func newAdminView(p *process, node string) adminView {
 	if len(p.options.adminListen) == 0 {
 		return adminView{}
 	}
-	entities := admin.NewEntities()
+	entities := admin.NewEntities(time.Now)
 	plugins := map[string]admin.PluginInfo{}
 	for _, r := range registry.All() {
 		plugins[r.Name] = admin.PluginInfo{Priority: r.Priority, Version: version}

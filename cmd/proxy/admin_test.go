@@ -83,7 +83,7 @@ consumers:
 		}
 		return res.StatusCode, body
 	}
-	if code, body := ask("/services/first"); code != http.StatusOK || body["host"] != "up.test" {
+	if code, body := ask("/services/first"); code != http.StatusOK || body["host"] != "up.test" || body["created_at"] == nil {
 		t.Errorf("%d %v", code, body)
 	}
 	if _, body := ask("/consumers/alice/key-auth"); body["data"].([]any)[0].(map[string]any)["key"] != "REDACTED" {
@@ -98,8 +98,21 @@ consumers:
 	if plugins["key-auth"] == nil || plugins[entity.Unusable(false).Name] != nil {
 		t.Errorf("plugins %v", plugins)
 	}
-	_, body = ask("/status")
-	if body["server"].(map[string]any)["connections_accepted"] == nil {
+	connections := map[string]any{}
+	idle, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(a.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = idle.Close() }()
+	a.client.CloseIdleConnections() // of those that found out whether it listens
+	until(t, "the one connection that is open, and idle", func() bool {
+		_, body = ask("/status")
+		for name, n := range body["server"].(map[string]any) {
+			connections[strings.TrimPrefix(name, "connections_")] = n
+		}
+		return connections["active"] == 1.0 && connections["waiting"] == 1.0
+	})
+	if connections["reading"] != 0.0 || connections["writing"] != 0.0 || connections["accepted"] != connections["handled"] || connections["accepted"] == nil {
 		t.Errorf("status %v", body)
 	}
 	put(t, path, config("second"))

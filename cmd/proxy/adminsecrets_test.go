@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/admin"
 	"github.com/kong/kong-istio-gateway/internal/entity"
@@ -101,7 +102,7 @@ upstreams: [{name: up.test, targets: [{target: "127.0.0.1:1"}], healthchecks: {a
 	if leaves < 60 {
 		t.Errorf("only %d values were planted", leaves)
 	}
-	entities := admin.NewEntities()
+	entities := admin.NewEntities(time.Now)
 	entities.Replace(set)
 	view := admin.New(admin.Options{
 		Entities: entities, Schemas: schemas.All(), Info: func() map[string]any { return map[string]any{} }, Status: func() any { return nil },

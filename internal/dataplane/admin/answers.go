@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	"github.com/kong/kong-istio-gateway/internal/entity/schema"
@@ -139,7 +140,23 @@ func (s *Server) view(e entity.Entity) map[string]any {
 			}
 		}
 	}
+	s.date(out, e)
 	return out
+}
+
+// date fills in when an entity was made and changed where it does not say so
+// itself: as far as is known here, which is since when it is here as it is.
+func (s *Server) date(view map[string]any, e entity.Entity) {
+	created, updated := s.options.Entities.times(e)
+	for name, at := range map[string]time.Time{"created_at": created, "updated_at": updated} {
+		if v, has := view[name]; !has || v != nil || at.IsZero() {
+			continue
+		}
+		view[name] = at.Unix()
+		if e.EntityKind() == entity.KindTarget {
+			view[name] = float64(at.UnixMilli()) / 1000 // Kong is more precise with them
+		}
+	}
 }
 
 // secretive reports whether a field of a credential counts as secret even

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	"github.com/kong/kong-istio-gateway/internal/entity/schema"
@@ -78,7 +79,7 @@ func newServer(t testing.TB) *Server {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	entities := NewEntities()
+	entities := NewEntities(time.Now)
 	entities.Replace(set)
 	return New(Options{
 		Entities: entities, Schemas: schemas, NodeID: "node", Product: "kong/test",

@@ -117,7 +117,9 @@ func (c *conn) secure() bool {
 	defer gated.Done() // whatever happens
 	h := &handshake{Gated: gated, conn: c, deadline: deadline, snapshot: c.hold()}
 	secured := tls.Server(h, c.engine.serverTLS.configs[serverTLSKind{http2: c.spec.HTTP2}])
+	c.beginHead(time.Now())
 	err := secured.HandshakeContext(context.Background())
+	c.endHead(err == nil)
 	gated.Done()
 	c.let(h.snapshot)
 	h.snapshot, h.chosen = nil, nil

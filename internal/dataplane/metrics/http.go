@@ -58,7 +58,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	n := c.engine.ConnectionCounts()
 	for state, value := range map[string]float64{
 		"accepted": float64(n.Accepted), "handled": float64(n.Handled), "total": float64(totals.Requests),
-		"active": float64(n.Active), "waiting": float64(n.Waiting), "writing": float64(n.Active - n.Waiting), "reading": 0,
+		"active": float64(n.Active), "waiting": float64(n.Waiting), "writing": float64(n.Writing), "reading": float64(n.Reading),
 	} {
 		out <- prometheus.MustNewConstMetric(c.connections, prometheus.GaugeValue, value, state)
 	}
