@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
-	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -90,10 +89,10 @@ func (v *view) EndpointSlices(string, string) []*discoveryv1.EndpointSlice { ret
 func (v *view) ConfigMap(string, string) *corev1.ConfigMap { return nil }
 
 // KongIngress implements fragment.Refs.
-func (v *view) KongIngress(string, string) *kongv1.KongIngress { return nil }
+func (v *view) KongIngress(string, string) fragment.PolicyFacts { return fragment.PolicyFacts{} }
 
 // UpstreamPolicy implements fragment.Refs.
-func (v *view) UpstreamPolicy(string, string) *kongv1beta1.KongUpstreamPolicy { return nil }
+func (v *view) UpstreamPolicy(string, string) fragment.PolicyFacts { return fragment.PolicyFacts{} }
 
 // Granted implements fragment.Refs.
 func (v *view) Granted(fragment.GrantFrom, fragment.GrantTo) bool { return true }

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 
@@ -66,10 +67,11 @@ func (s *Store) Deliver() []Delivery {
 func (g *graph) deliver(o fragment.Owner, d *Delivery) {
 	n := g.units[o]
 	var entities []entity.Entity
+	var spec []byte
 	if n != nil {
-		entities = n.entities()
+		entities, spec = n.entities(), n.spec()
 	}
-	if len(entities) == 0 {
+	if len(entities) == 0 && spec == nil {
 		if _, was := g.delivered[o]; was {
 			delete(g.delivered, o)
 			d.Removed = append(d.Removed, o)
@@ -77,7 +79,7 @@ func (g *graph) deliver(o fragment.Owner, d *Delivery) {
 		return
 	}
 	g.delivered[o] = struct{}{}
-	f := fragment.Fragment{Owner: o, Entities: g.marked(entities), LastGood: n.lastGood}
+	f := fragment.Fragment{Owner: o, Entities: g.marked(entities), Spec: spec, LastGood: n.lastGood}
 	if n.object != nil {
 		f.Object = fragment.ObjectRef{
 			Kind: string(subjectOf(o).Kind), Namespace: n.object.GetNamespace(), Name: n.object.GetName(), UID: n.object.GetUID(),
@@ -85,6 +87,20 @@ func (g *graph) deliver(o fragment.Owner, d *Delivery) {
 		f.Generation = n.object.GetGeneration()
 	}
 	d.Changed = append(d.Changed, f)
+}
+
+// spec returns what is published of a policy, so that a successor knows its last
+// good version: nil where there is none.
+func (n *unit) spec() []byte {
+	facts, ok := n.result.Facts.(fragment.PolicyFacts)
+	var data []byte
+	switch {
+	case ok && facts.Policy != nil:
+		data, _ = json.Marshal(facts.Policy) // made of JSON
+	case ok && facts.Upstream != nil:
+		data, _ = json.Marshal(facts.Upstream)
+	}
+	return data
 }
 
 // ObjectState is how an object with a status of its own, or a Service whose
@@ -104,7 +120,8 @@ type ObjectState struct {
 // state adds the state of a unit's object.
 func (g *graph) state(o fragment.Owner, d *Delivery) {
 	switch o.Kind {
-	case fragment.OwnerCertificate, fragment.OwnerCACertificate, fragment.OwnerCAConfigMap, fragment.OwnerGlobalPlugin:
+	case fragment.OwnerCertificate, fragment.OwnerCACertificate, fragment.OwnerCAConfigMap, fragment.OwnerGlobalPlugin,
+		fragment.OwnerUpstreamPolicy, fragment.OwnerKongIngress:
 		return
 	}
 	state := ObjectState{Owner: o}

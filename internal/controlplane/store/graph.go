@@ -224,6 +224,7 @@ func (g *graph) fallBack(n *unit, r *recorder, bad fragment.Result, now client.O
 	}
 	if n.lastGood = good != nil && (n.good != nil || isRoute(n.owner.Kind)); n.lastGood {
 		result.Problems = withServing(bad.Problems, result.Problems)
+		result.Facts = factsWithServing(bad.Facts, result.Facts)
 		return result, good
 	}
 	// There is no earlier version: what is invalid is left out.
@@ -241,6 +242,18 @@ func withServing(bad, serving []fragment.Problem) []fragment.Problem {
 		}
 	}
 	return all
+}
+
+// factsWithServing returns the facts of an earlier version that serves; those of
+// a policy also say what is wrong with the newest one.
+func factsWithServing(bad, serving any) any {
+	policy, ok := bad.(fragment.PolicyFacts)
+	if !ok {
+		return serving
+	}
+	good, _ := serving.(fragment.PolicyFacts)
+	policy.Policy, policy.Upstream, policy.LastGood = good.Policy, good.Upstream, true
+	return policy
 }
 
 // ofPlugins returns the claims of an object that is left out which still count:
@@ -276,6 +289,9 @@ func (g *graph) replace(n *unit, deps []*thing, result fragment.Result) {
 	g.setClaims(n, old.Claims, result.Claims)
 	if (old.Facts != nil || result.Facts != nil) && !reflect.DeepEqual(old.Facts, result.Facts) {
 		g.touch(onFacts(n.owner))
+		if isPolicy(n.owner.Kind) { // which is published without entities
+			g.changed[n.owner] = struct{}{}
+		}
 	}
 	if len(old.Entities) != len(result.Entities) || len(old.Entities) > 0 && !reflect.DeepEqual(old.Entities, result.Entities) {
 		g.changed[n.owner] = struct{}{}
@@ -344,8 +360,8 @@ func (g *graph) collect(n *unit) {
 		g.touch(onFacts(n.owner))
 	}
 	if len(n.result.Entities) > 0 {
-		g.changed[n.owner] = struct{}{}
 		g.holders.replace(n, n.result.Entities, nil)
 	}
+	g.changed[n.owner] = struct{}{}
 	g.summary.remove(n.owner)
 }

@@ -5,8 +5,6 @@ package store
 import (
 	"slices"
 
-	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
-	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -71,22 +69,10 @@ func (r *recorder) Secret(namespace, name string) *corev1.Secret {
 	return secret
 }
 
-// UpstreamPolicy implements fragment.Refs.
-func (r *recorder) UpstreamPolicy(namespace, name string) *kongv1beta1.KongUpstreamPolicy {
-	p, _ := r.object(Key{KindUpstreamPolicy, namespace, name}).(*kongv1beta1.KongUpstreamPolicy)
-	return p
-}
-
 // ConfigMap implements fragment.Refs.
 func (r *recorder) ConfigMap(namespace, name string) *corev1.ConfigMap {
 	c, _ := r.object(Key{KindConfigMap, namespace, name}).(*corev1.ConfigMap)
 	return c
-}
-
-// KongIngress implements fragment.Refs.
-func (r *recorder) KongIngress(namespace, name string) *kongv1.KongIngress {
-	k, _ := r.object(Key{KindKongIngress, namespace, name}).(*kongv1.KongIngress)
-	return k
 }
 
 // Granted implements fragment.Refs.
@@ -137,6 +123,18 @@ func (r *recorder) CACertificate(namespace, secret string) fragment.CertificateF
 // CAConfigMap implements fragment.Refs.
 func (r *recorder) CAConfigMap(namespace, name string) fragment.CertificateFacts {
 	f, _ := r.facts(fragment.Owner{Kind: fragment.OwnerCAConfigMap, Namespace: namespace, Name: name}).(fragment.CertificateFacts)
+	return f
+}
+
+// UpstreamPolicy implements fragment.Refs.
+func (r *recorder) UpstreamPolicy(namespace, name string) fragment.PolicyFacts {
+	f, _ := r.facts(fragment.Owner{Kind: fragment.OwnerUpstreamPolicy, Namespace: namespace, Name: name}).(fragment.PolicyFacts)
+	return f
+}
+
+// KongIngress implements fragment.Refs.
+func (r *recorder) KongIngress(namespace, name string) fragment.PolicyFacts {
+	f, _ := r.facts(fragment.Owner{Kind: fragment.OwnerKongIngress, Namespace: namespace, Name: name}).(fragment.PolicyFacts)
 	return f
 }
 

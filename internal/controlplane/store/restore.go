@@ -17,6 +17,7 @@ type restored struct {
 	uid        types.UID
 	generation int64
 	entities   []entity.Entity
+	spec       []byte // of an object without entities
 	// uses names the units that brought what the entities refer to.
 	uses map[entity.Key]fragment.Owner
 }
@@ -35,10 +36,10 @@ func (g *graph) restore(fragments []fragment.Fragment) {
 		}
 	}
 	for _, f := range fragments {
-		if len(f.Entities) == 0 {
+		if len(f.Entities) == 0 && f.Spec == nil {
 			continue
 		}
-		old := restored{f.Object.UID, f.Generation, f.Entities, make(map[entity.Key]fragment.Owner)}
+		old := restored{f.Object.UID, f.Generation, f.Entities, f.Spec, make(map[entity.Key]fragment.Owner)}
 		for _, e := range f.Entities {
 			for _, key := range references(e) {
 				if o, known := owners[key]; known {

@@ -24,15 +24,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
 
+	"github.com/kong/kong-istio-gateway/internal/configsync/shard"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/snapshot"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // restart returns the world after a restart, in which there are these objects
-// and the Secrets of before.
+// and the Secrets of before. What was published has been through Secrets.
 func (w *world) restart(list ...client.Object) *world {
 	w.t.Helper()
-	next := newWorld(w.t, meshed())
+	next := newWorld(w.t, w.settings)
 	next.secrets = w.secrets
 	for _, o := range list {
 		next.put(o.DeepCopyObject().(client.Object))
@@ -41,10 +43,31 @@ func (w *world) restart(list ...client.Object) *world {
 	for _, f := range w.units {
 		published = append(published, f)
 	}
-	slices.SortFunc(published, func(a, b fragment.Fragment) int { return a.Owner.Compare(b.Owner) })
-	next.Restore(gateway, published)
+	next.Restore(gateway, stored(w.t, published))
 	next.settle()
 	return next
+}
+
+// stored returns fragments as they come back from the Secrets.
+func stored(t testing.TB, published []fragment.Fragment) []fragment.Fragment {
+	t.Helper()
+	b := snapshot.NewBuilder(1)
+	if err := b.Apply(published, nil); err != nil {
+		t.Fatal(err)
+	}
+	shards, err := shard.Encode(b.Export(), shard.SecretLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap, err := shard.Decode(shards)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := snapshot.Restore(snap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
 }
 
 // of returns the entities of a kind, by fragment.

@@ -28,18 +28,19 @@ var gateway = types.NamespacedName{Namespace: "kong-istio", Name: "edge"}
 // world is a store with what it delivered so far.
 type world struct {
 	*store.Store
-	t       testing.TB
-	units   map[fragment.Owner]fragment.Fragment
-	secrets map[string]*corev1.Secret
-	last    []store.Delivery
-	summary store.Summary
-	version int64
+	t        testing.TB
+	settings fragment.Settings
+	units    map[fragment.Owner]fragment.Fragment
+	secrets  map[string]*corev1.Secret
+	last     []store.Delivery
+	summary  store.Summary
+	version  int64
 }
 
 func newWorld(t testing.TB, settings fragment.Settings) *world {
 	t.Helper()
 	w := &world{
-		Store: store.New(schemas.All()), t: t,
+		Store: store.New(schemas.All()), t: t, settings: settings,
 		units: map[fragment.Owner]fragment.Fragment{}, secrets: map[string]*corev1.Secret{},
 	}
 	w.SetGateway(gateway, settings)

@@ -37,6 +37,10 @@ func subjectOf(o fragment.Owner) Key {
 		return Key{KindService, o.Namespace, fragment.BackendOf(o).Service}
 	case fragment.OwnerCertificate, fragment.OwnerCACertificate:
 		return Key{KindSecret, o.Namespace, o.Name}
+	case fragment.OwnerUpstreamPolicy:
+		return Key{KindUpstreamPolicy, o.Namespace, o.Name}
+	case fragment.OwnerKongIngress:
+		return Key{KindKongIngress, o.Namespace, o.Name}
 	case fragment.OwnerPlugin:
 		if o.Namespace != "" {
 			return Key{KindKongPlugin, o.Namespace, o.Name}
@@ -86,6 +90,12 @@ func isRoot(kind fragment.OwnerKind) bool {
 	return false
 }
 
+// isPolicy reports whether units of the kind say how backends are made, and have
+// no entities.
+func isPolicy(kind fragment.OwnerKind) bool {
+	return kind == fragment.OwnerUpstreamPolicy || kind == fragment.OwnerKongIngress
+}
+
 // owns reports whether a root object belongs to the gateway's class.
 func owns(s fragment.Settings, o client.Object) bool {
 	var class *string
@@ -129,6 +139,10 @@ func (g *graph) translate(o fragment.Owner, r *recorder) fragment.Result {
 			return kongcrd.TranslateGlobal(s, r)
 		}
 		return kongcrd.TranslateClusterPlugin(s, r)
+	case *kongv1beta1.KongUpstreamPolicy:
+		return kongcrd.TranslateUpstreamPolicy(s, r)
+	case *kongv1.KongIngress:
+		return kongcrd.TranslateKongIngress(s, r)
 	case *kongv1.KongConsumer:
 		return kongcrd.TranslateConsumer(s, r)
 	case *kongv1beta1.KongConsumerGroup:

@@ -10,6 +10,7 @@ import (
 
 	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
 	kongv1alpha1 "github.com/kong/kubernetes-configuration/api/configuration/v1alpha1"
+	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -32,6 +33,10 @@ func (old restored) version(now client.Object) client.Object {
 		v = old.plugin(now)
 	case *kongv1.KongClusterPlugin:
 		v = old.clusterPlugin(now)
+	case *kongv1beta1.KongUpstreamPolicy:
+		v = old.upstreamPolicy(now)
+	case *kongv1.KongIngress:
+		v = old.kongIngress(now)
 	case *kongv1.KongConsumer:
 		v = old.consumer(now)
 	case *kongv1alpha1.KongVault:
@@ -117,6 +122,26 @@ func (old restored) consumer(now *kongv1.KongConsumer) client.Object {
 	return v
 }
 
+func (old restored) upstreamPolicy(now *kongv1beta1.KongUpstreamPolicy) client.Object {
+	spec := new(kongv1beta1.KongUpstreamPolicySpec)
+	if json.Unmarshal(old.spec, spec) != nil {
+		return nil
+	}
+	v := now.DeepCopy()
+	v.Spec = *spec
+	return v
+}
+
+func (old restored) kongIngress(now *kongv1.KongIngress) client.Object {
+	upstream := new(kongv1.KongIngressUpstream)
+	if json.Unmarshal(old.spec, upstream) != nil {
+		return nil
+	}
+	v := now.DeepCopy()
+	v.Upstream = upstream
+	return v
+}
+
 func (old restored) vault(now *kongv1alpha1.KongVault) client.Object {
 	e, ok := old.entities[0].(*entity.Vault)
 	if !ok {
@@ -147,7 +172,7 @@ func (old restored) customEntity(now *kongv1alpha1.KongCustomEntity) client.Obje
 			return nil
 		}
 		v.Spec.EntityType = string(e.EntityKind())
-		v.Annotations = annotations(now, tagsOf(fields))
+		v.Annotations = annotations(now, entity.Tags(e))
 		if e.EntityKind() != entity.KindCACertificate {
 			delete(fields, "id")
 			for _, name := range []string{"id", "certificate"} {
@@ -162,17 +187,6 @@ func (old restored) customEntity(now *kongv1alpha1.KongCustomEntity) client.Obje
 	delete(fields, "tags")
 	v.Spec.Fields.Raw = encode(fields)
 	return v
-}
-
-// tagsOf returns the tags among the fields of an entity.
-func tagsOf(fields map[string]any) (tags []string) {
-	list, _ := fields["tags"].([]any)
-	for _, t := range list {
-		if text, ok := t.(string); ok {
-			tags = append(tags, text)
-		}
-	}
-	return tags
 }
 
 // annotations returns the annotations of an object with the class of its

@@ -34,6 +34,10 @@ const (
 	OwnerCACertificate OwnerKind = "CACertificate"
 	OwnerCAConfigMap   OwnerKind = "CACertificateConfigMap"
 	OwnerPlugin        OwnerKind = "Plugin"
+	// OwnerUpstreamPolicy and OwnerKongIngress have no entities: backends are made
+	// with what they say.
+	OwnerUpstreamPolicy OwnerKind = "KongUpstreamPolicy"
+	OwnerKongIngress    OwnerKind = "KongIngress"
 )
 
 // Owner names a translation unit: the part of a configuration that is made, and
@@ -190,7 +194,7 @@ type Result struct {
 	// Claims are what the unit contends for or makes known to other units.
 	Claims []Claim
 	// Facts is what units that refer to this one can read: a BackendFacts,
-	// CertificateFacts, GroupFacts or PluginFacts.
+	// CertificateFacts, GroupFacts, PluginFacts or PolicyFacts.
 	Facts any
 	// Invalid is true when the unit's own object is wrong: its last good
 	// version goes on serving. Wrong references never set it.
@@ -205,6 +209,9 @@ type Fragment struct {
 	Object     ObjectRef
 	Generation int64
 	Entities   []entity.Entity
+	// Spec is what applies of an object that has no entities of its own, a
+	// KongUpstreamPolicy's spec or a KongIngress's upstream, as JSON.
+	Spec []byte
 	// LastGood is true when the object's newest version is invalid and the
 	// entities come from an earlier one.
 	LastGood bool

@@ -78,10 +78,6 @@ type Refs interface {
 	// ConfigMap returns a ConfigMap that holds a CA certificate. Others are not
 	// read: nil is returned for them as well.
 	ConfigMap(namespace, name string) *corev1.ConfigMap
-	// KongIngress returns a KongIngress.
-	KongIngress(namespace, name string) *kongv1.KongIngress
-	// UpstreamPolicy returns a KongUpstreamPolicy.
-	UpstreamPolicy(namespace, name string) *kongv1beta1.KongUpstreamPolicy
 	// Granted reports whether a ReferenceGrant in to's namespace permits the
 	// reference.
 	Granted(from GrantFrom, to GrantTo) bool
@@ -97,6 +93,12 @@ type Refs interface {
 	CACertificate(namespace, secret string) CertificateFacts
 	// CAConfigMap is CACertificate for a ConfigMap.
 	CAConfigMap(namespace, name string) CertificateFacts
+	// KongIngress returns what is known about a KongIngress, and keeps its unit
+	// alive.
+	KongIngress(namespace, name string) PolicyFacts
+	// UpstreamPolicy returns what is known about a KongUpstreamPolicy, and keeps
+	// its unit alive.
+	UpstreamPolicy(namespace, name string) PolicyFacts
 	// Plugin returns the plugin that a KongPlugin, or with an empty namespace a
 	// KongClusterPlugin, describes.
 	Plugin(namespace, name string) PluginFacts
@@ -198,6 +200,22 @@ type PluginFacts struct {
 	Template *entity.Plugin
 	// Why says why there is no usable version.
 	Why string
+}
+
+// PolicyFacts is what units learn about a KongUpstreamPolicy or a KongIngress.
+type PolicyFacts struct {
+	// Exists is true when there is an object of that name, Object names it.
+	Exists bool
+	Object ObjectRef
+	// Policy, of a KongUpstreamPolicy, and Upstream, of a KongIngress, are what
+	// applies: the newest version or, when LastGood is true, the last one that
+	// was valid. Both are nil where there is nothing to apply.
+	Policy   *kongv1beta1.KongUpstreamPolicySpec
+	Upstream *kongv1.KongIngressUpstream
+	LastGood bool
+	// Field and Message say what is wrong with the newest version; empty when it
+	// is valid.
+	Field, Message string
 }
 
 // ClaimScope is a kind of claim.

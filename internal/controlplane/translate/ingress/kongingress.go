@@ -20,35 +20,26 @@ func (b *backend) kongIngress(annotations map[string]string) {
 	}
 	name = strings.TrimSpace(name)
 	object := b.refs.KongIngress(b.key.Namespace, name)
-	if object == nil {
+	if !object.Exists {
 		b.result.Report(b.ref, fragment.AnnotationField(fragment.AnnotationOverride), fragment.ReasonKongIngressNotFound,
 			fmt.Sprintf("KongIngress %s/%s does not exist; Kong's defaults apply", b.key.Namespace, name),
 			"create it, or better use a KongUpstreamPolicy and "+fragment.AnnotationUpstreamPolicy)
 		return
 	}
-	ref := kongcrd.KongIngressRef(object)
-	if object.Proxy != nil || object.Route != nil {
-		b.result.Report(ref, "proxy, route", fragment.ReasonKongIngressInvalid,
-			"the sections proxy and route of a KongIngress are not read", "use the annotations of the Service and the Ingress")
+	if object.Message != "" {
+		b.invalid(object, fragment.ReasonKongIngressInvalid, "correct the KongIngress")
 	}
 	if object.Upstream == nil {
 		return
 	}
 	changed := *b.upstream
 	meshed := b.refs.Settings().Mesh
-	if err := kongcrd.ApplyKongIngress(object.Upstream, &changed, meshed); err != nil {
-		b.result.Report(ref, "upstream.healthchecks", fragment.ReasonKongIngressInvalid,
-			fmt.Sprintf("the health checks cannot be read; Kong's defaults apply to Service %s/%s", b.key.Namespace, b.key.Service), "correct the KongIngress")
-		return
-	}
-	if problems := b.refs.Check(&changed); len(problems) > 0 {
-		b.result.Report(ref, "upstream."+problems[0].Field, fragment.ReasonKongIngressInvalid,
-			fmt.Sprintf("%s; Kong's defaults apply to Service %s/%s", problems[0].Message, b.key.Namespace, b.key.Service), "correct the KongIngress")
-		return
+	if kongcrd.ApplyKongIngress(object.Upstream, &changed, meshed) != nil {
+		return // what it said when it was found valid
 	}
 	b.upstream = &changed
 	if meshed && kongcrd.BalancesUpstream(object.Upstream) {
-		b.result.Report(ref, "upstream", fragment.ReasonDelegatedToMesh,
+		b.result.Report(object.Object, "upstream", fragment.ReasonDelegatedToMesh,
 			fmt.Sprintf("Service %s/%s is balanced and watched by the mesh; only host_header has an effect on it", b.key.Namespace, b.key.Service),
 			"say the same in a DestinationRule for the Service")
 	}
