@@ -8,7 +8,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"sync"
+	"time"
 
 	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
@@ -44,9 +46,27 @@ type Sink interface {
 	Close()
 }
 
-// Open returns the logger of an instance. conf is its decoded config, by which
-// queues are shared; open makes the sink of a queue. The error says that conf
-// cannot be encoded.
+// Decode fills the struct that conf points to from the completed config of a log
+// plugin. It fails where the config asks for what no log plugin does here.
+func Decode(c plugin.Config, conf any) error {
+	if err := schema.Decode(c.Values, conf); err != nil {
+		return err
+	}
+	var custom struct {
+		Fields map[string]string `json:"custom_fields_by_lua"`
+	}
+	if err := schema.Decode(c.Values, &custom); err != nil {
+		return err
+	}
+	if len(custom.Fields) > 0 {
+		return errors.New("custom_fields_by_lua: this gateway runs no Lua; remove the field")
+	}
+	return nil
+}
+
+// Open returns the logger of an instance, which is closed by the Close of its
+// phases. conf is its decoded config, by which queues are shared; open makes the
+// sink of a queue. The error says that conf cannot be encoded.
 func Open(host plugin.Host, name string, conf any, c queue.Config, open func() Sink) (*Logger, error) {
 	data, err := schema.EncodeJSON(conf)
 	if err != nil {
@@ -66,30 +86,36 @@ func Open(host plugin.Host, name string, conf any, c queue.Config, open func() S
 	return l, nil
 }
 
-// Log queues the record of a request.
-func (l *Logger) Log(x plugin.Exchange) { l.Add(nil, x) }
-
-// Add is Log with a text in front of the record.
-func (l *Logger) Add(front []byte, x plugin.Exchange) {
-	l.put(func(dst []byte) []byte { return l.format.Append(append(dst, front...), x) })
+// Phases are those of an instance whose records are sent as they are.
+func (l *Logger) Phases() *plugin.Phases {
+	return l.PhasesBehind(func(dst []byte, _ int, _ time.Time) ([]byte, bool) { return dst, true })
 }
 
-// StreamLog queues the record of a session.
-func (l *Logger) StreamLog(s plugin.Session) { l.AddSession(nil, s) }
+// A Front appends what precedes the record of a request that was answered with
+// this status, or of a session, whose status is 0. logged is false for one that
+// is not to be logged. It is called concurrently.
+type Front func(dst []byte, status int, ended time.Time) (text []byte, logged bool)
 
-// AddSession is StreamLog with a text in front of the record.
-func (l *Logger) AddSession(front []byte, s plugin.Session) {
-	l.put(func(dst []byte) []byte { return l.format.AppendSession(append(dst, front...), s) })
+// PhasesBehind are those of an instance with a text in front of each record.
+func (l *Logger) PhasesBehind(front Front) *plugin.Phases {
+	return &plugin.Phases{
+		Log: func(x plugin.Exchange) {
+			l.put(front, x.Response().Status, x.Marks().End, func(dst []byte) []byte { return l.format.Append(dst, x) })
+		},
+		StreamLog: func(s plugin.Session) {
+			l.put(front, 0, s.Marks().End, func(dst []byte) []byte { return l.format.AppendSession(dst, s) })
+		},
+		Close: l.queue.Close, // what waits is sent
+	}
 }
 
-// Close lets go of the queue; what waits is sent.
-func (l *Logger) Close() { l.queue.Close() }
-
-// put queues what render appends.
-func (l *Logger) put(render func(dst []byte) []byte) {
+// put queues a record, if front wants it.
+func (l *Logger) put(front Front, status int, ended time.Time, record func(dst []byte) []byte) {
 	buffer := l.buffers.Get().(*[]byte)
-	*buffer = render((*buffer)[:0])
-	entry := append(make([]byte, 0, len(*buffer)), *buffer...)
-	l.buffers.Put(buffer)
-	l.queue.Add(entry)
+	defer l.buffers.Put(buffer)
+	var logged bool
+	if *buffer, logged = front((*buffer)[:0], status, ended); logged {
+		*buffer = record(*buffer)
+		l.queue.Add(append(make([]byte, 0, len(*buffer)), *buffer...))
+	}
 }

@@ -4,6 +4,7 @@ package logqueue
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/plugin"
 	"github.com/kong/kong-istio-gateway/internal/plugin/plugintest"
 )
 
@@ -39,6 +41,9 @@ func (k *kept) Close() { close(k.closed) }
 func TestInstancesShareASink(t *testing.T) {
 	host := &plugintest.Host{}
 	var sinks []*kept
+	front := func(dst []byte, status int, _ time.Time) ([]byte, bool) {
+		return fmt.Appendf(dst, "front %d ", status), status != 404
+	}
 	open := func(conf any) *Logger {
 		l, err := Open(host, "test", conf, Once(), func() Sink {
 			sinks = append(sinks, &kept{closed: make(chan struct{})})
@@ -53,14 +58,17 @@ func TestInstancesShareASink(t *testing.T) {
 	if len(sinks) != 2 {
 		t.Fatalf("%d sinks for two configs", len(sinks))
 	}
-	other.Close()
+	other.Phases().Close()
 	<-sinks[1].closed
-	a.Add([]byte("front "), plugintest.New(time.Now(), "GET", "/a"))
-	a.Close()
-	b.Log(plugintest.New(time.Now(), "GET", "/b"))
-	b.AddSession([]byte("front "), plugintest.NewSession(time.Now()))
-	b.StreamLog(plugintest.NewSession(time.Now()))
-	b.Close()
+	plain, behind := a.Phases(), b.PhasesBehind(front)
+	for _, status := range []int{404, 200} {
+		plugintest.Serve(plugintest.New(time.Now(), "GET", "/a"), plugintest.Answer{Status: status}, behind)
+	}
+	behind.StreamLog(plugintest.NewSession(time.Now()))
+	behind.Close()
+	plugintest.Serve(plugintest.New(time.Now(), "GET", "/b"), plugintest.Answer{Status: 404}, plain)
+	plain.StreamLog(plugintest.NewSession(time.Now()))
+	plain.Close()
 	select {
 	case <-sinks[0].closed:
 	case <-time.After(patience):
@@ -71,11 +79,29 @@ func TestInstancesShareASink(t *testing.T) {
 		start, _, _ := strings.Cut(record, ":")
 		starts = append(starts, start)
 	}
-	if got := strings.Join(starts, " "); got != `front {"request" {"request" front {"session" {"session"` {
+	if got := strings.Join(starts, " "); got != `front 200 {"request" front 0 {"session" {"request" {"session"` {
 		t.Errorf("got %s", got)
 	}
 	if open("one"); len(sinks) != 3 {
 		t.Error("a queue that ended is used again")
+	}
+}
+
+func TestDecode(t *testing.T) {
+	var conf struct {
+		Path string `json:"path"`
+	}
+	values := map[string]any{"path": "/a", "custom_fields_by_lua": map[string]any{}}
+	if err := Decode(plugin.Config{Values: values}, &conf); err != nil || conf.Path != "/a" {
+		t.Errorf("%+v, %v", conf, err)
+	}
+	values["custom_fields_by_lua"] = map[string]any{"a": "return 1"}
+	want := "custom_fields_by_lua: this gateway runs no Lua; remove the field"
+	if err := Decode(plugin.Config{Values: values}, &conf); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if err := Decode(plugin.Config{Values: map[string]any{"path": 1}}, &conf); err == nil {
+		t.Error("a config that does not fit is taken")
 	}
 }
 

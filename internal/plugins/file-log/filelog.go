@@ -9,14 +9,12 @@ package filelog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 	"github.com/kong/kong-istio-gateway/internal/pluginkit/logqueue"
 )
@@ -27,18 +25,14 @@ var Registration = plugin.Registration{Name: name, Priority: 9, Configure: confi
 const name = "file-log"
 
 type config struct {
-	Path      string            `json:"path"`
-	Reopen    bool              `json:"reopen"`
-	LuaFields map[string]string `json:"custom_fields_by_lua"`
+	Path   string `json:"path"`
+	Reopen bool   `json:"reopen"`
 }
 
 func configure(c plugin.Config) (*plugin.Phases, error) {
 	conf := &config{}
-	if err := schema.Decode(c.Values, conf); err != nil {
+	if err := logqueue.Decode(c, conf); err != nil {
 		return nil, err
-	}
-	if len(conf.LuaFields) > 0 {
-		return nil, errors.New("custom_fields_by_lua: this gateway runs no Lua; remove the field")
 	}
 	if err := c.Host.MayAppend(conf.Path); err != nil {
 		return nil, fmt.Errorf("path: %w", err)
@@ -47,7 +41,7 @@ func configure(c plugin.Config) (*plugin.Phases, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &plugin.Phases{Log: l.Log, StreamLog: l.StreamLog, Close: l.Close}, nil
+	return l.Phases(), nil
 }
 
 // file is used by one goroutine at a time.

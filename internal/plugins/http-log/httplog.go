@@ -8,9 +8,6 @@
 package httplog
 
 import (
-	"errors"
-
-	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 	"github.com/kong/kong-istio-gateway/internal/pluginkit/logqueue"
 	"github.com/kong/kong-istio-gateway/internal/pluginkit/queue"
@@ -29,7 +26,6 @@ type config struct {
 	Keepalive   float64           `json:"keepalive"` // milliseconds
 	Headers     map[string]string `json:"headers"`
 	Queue       queue.Config      `json:"queue"`
-	LuaFields   map[string]string `json:"custom_fields_by_lua"`
 
 	// Spellings from before Kong 3.3.
 	QueueSize    *int     `json:"queue_size"`
@@ -38,11 +34,8 @@ type config struct {
 
 func configure(c plugin.Config) (*plugin.Phases, error) {
 	conf := &config{}
-	if err := schema.Decode(c.Values, conf); err != nil {
+	if err := logqueue.Decode(c, conf); err != nil {
 		return nil, err
-	}
-	if len(conf.LuaFields) > 0 {
-		return nil, errors.New("custom_fields_by_lua: this gateway runs no Lua; remove the field")
 	}
 	conf.adoptLegacy()
 	sender, err := newSender(conf, c.Host)
@@ -53,7 +46,7 @@ func configure(c plugin.Config) (*plugin.Phases, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &plugin.Phases{Log: l.Log, StreamLog: l.StreamLog, Close: l.Close}, nil
+	return l.Phases(), nil
 }
 
 // adoptLegacy applies the old queue parameters where they differ from their

@@ -11,14 +11,12 @@ package tcplog
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
 	"time"
 
-	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 	"github.com/kong/kong-istio-gateway/internal/pluginkit/logqueue"
 )
@@ -29,28 +27,24 @@ var Registration = plugin.Registration{Name: name, Priority: 7, Configure: confi
 const name = "tcp-log"
 
 type config struct {
-	Host      string            `json:"host"`
-	Port      int               `json:"port"`
-	Timeout   float64           `json:"timeout"`   // milliseconds
-	Keepalive float64           `json:"keepalive"` // milliseconds
-	TLS       bool              `json:"tls"`
-	SNI       string            `json:"tls_sni"`
-	LuaFields map[string]string `json:"custom_fields_by_lua"`
+	Host      string  `json:"host"`
+	Port      int     `json:"port"`
+	Timeout   float64 `json:"timeout"`   // milliseconds
+	Keepalive float64 `json:"keepalive"` // milliseconds
+	TLS       bool    `json:"tls"`
+	SNI       string  `json:"tls_sni"`
 }
 
 func configure(c plugin.Config) (*plugin.Phases, error) {
 	conf := &config{}
-	if err := schema.Decode(c.Values, conf); err != nil {
+	if err := logqueue.Decode(c, conf); err != nil {
 		return nil, err
-	}
-	if len(conf.LuaFields) > 0 {
-		return nil, errors.New("custom_fields_by_lua: this gateway runs no Lua; remove the field")
 	}
 	l, err := logqueue.Open(c.Host, name, conf, logqueue.Once(), func() logqueue.Sink { return newServer(conf, c.Host) })
 	if err != nil {
 		return nil, err
 	}
-	return &plugin.Phases{Log: l.Log, StreamLog: l.StreamLog, Close: l.Close}, nil
+	return l.Phases(), nil
 }
 
 // server is the other end. It is used by one goroutine at a time.

@@ -8,9 +8,6 @@
 package udplog
 
 import (
-	"errors"
-
-	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 	"github.com/kong/kong-istio-gateway/internal/pluginkit/logqueue"
 )
@@ -21,19 +18,15 @@ var Registration = plugin.Registration{Name: name, Priority: 8, Configure: confi
 const name = "udp-log"
 
 type config struct {
-	Host      string            `json:"host"`
-	Port      int               `json:"port"`
-	Timeout   float64           `json:"timeout"` // milliseconds
-	LuaFields map[string]string `json:"custom_fields_by_lua"`
+	Host    string  `json:"host"`
+	Port    int     `json:"port"`
+	Timeout float64 `json:"timeout"` // milliseconds
 }
 
 func configure(c plugin.Config) (*plugin.Phases, error) {
 	conf := &config{}
-	if err := schema.Decode(c.Values, conf); err != nil {
+	if err := logqueue.Decode(c, conf); err != nil {
 		return nil, err
-	}
-	if len(conf.LuaFields) > 0 {
-		return nil, errors.New("custom_fields_by_lua: this gateway runs no Lua; remove the field")
 	}
 	l, err := logqueue.Open(c.Host, name, conf, logqueue.Once(), func() logqueue.Sink {
 		return logqueue.NewUDP(c.Host, conf.Host, conf.Port, conf.Timeout)
@@ -41,5 +34,5 @@ func configure(c plugin.Config) (*plugin.Phases, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &plugin.Phases{Log: l.Log, StreamLog: l.StreamLog, Close: l.Close}, nil
+	return l.Phases(), nil
 }
