@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/kong/kong-istio-gateway/test/bench/internal/agent"
+	"github.com/kong/kong-istio-gateway/test/bench/internal/install"
 	"github.com/kong/kong-istio-gateway/test/bench/internal/peer"
 	"github.com/kong/kong-istio-gateway/test/bench/internal/report"
 	"github.com/kong/kong-istio-gateway/test/bench/internal/suite"
@@ -119,6 +120,10 @@ func run(ctx context.Context, args []string) (err error) {
 	if err := peer.Certificate(dir); err != nil {
 		return err
 	}
+	feeder, err := feeder(ctx, o, sections, dir)
+	if err != nil {
+		return err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -130,8 +135,17 @@ func run(ctx context.Context, args []string) (err error) {
 	defer func() { err = errors.Join(err, a.Stop()) }()
 	return measure(ctx, o, sections, &suite.Runner{
 		Agent: a, Peers: peers, Rounds: o.rounds, Warmup: o.warmup, Window: o.window,
-		ProxyCore: o.proxyCore, LoadCore: o.loadCore, Dir: dir, Progress: os.Stderr,
+		ProxyCore: o.proxyCore, LoadCore: o.loadCore, Dir: dir, Feeder: feeder, Progress: os.Stderr,
 	})
+}
+
+// feeder builds the program that brings configuration by the stream, if a
+// section needs it.
+func feeder(ctx context.Context, o *options, sections []suite.Section, dir string) (string, error) {
+	if !slices.ContainsFunc(sections, func(s suite.Section) bool { return s.Streamed() }) {
+		return "", nil
+	}
+	return install.Own(ctx, os.Stderr, filepath.Join(o.tools, "feeder"), dir)
 }
 
 // proxies brings the gateway and its peers.

@@ -24,14 +24,31 @@ func build(t *testing.T, dir, what, to string) string {
 	return path
 }
 
-// The whole way once, shortly: the gateway alone, with every protocol.
+// The whole way once, shortly: the gateway alone, with every protocol, and with
+// its configuration from the stream.
 func TestSmoke(t *testing.T) {
 	proxy, bench := build(t, "../..", "./cmd/proxy", "proxy"), build(t, ".", ".", "bench")
+	for _, c := range []struct {
+		only, window string
+		want         []string
+	}{
+		{"plain,log,keyauth,tls,http2,latency", "60ms", []string{
+			"| plain, 64 connections | ours | ", "| access log | ours | ", "by consumer) | ours | ", "| HTTP/2 over TLS, 16 connections of 4 streams | ours | ",
+			"| TLS, a full handshake per request | ours | ",
+		}},
+		// Long enough for a few changes.
+		{"changes", "250ms", []string{"| the same, 10 changes a second | ours | ", "| no requests, one change after another | ours | "}},
+	} {
+		t.Run(c.only, func(t *testing.T) { smoke(t, proxy, bench, c.only, c.window, c.want) })
+	}
+}
+
+func smoke(t *testing.T, proxy, bench, only, window string, wanted []string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	output := filepath.Join(t.TempDir(), "performance.md")
-	command := exec.CommandContext(ctx, bench, "-proxy", proxy, "-peers", "none", "-rounds", "1", "-warmup", "20ms", "-window", "60ms", // #nosec G204 -- built here
-		"-only", "plain,log,keyauth,tls,http2,latency", "-output", output)
+	command := exec.CommandContext(ctx, bench, "-proxy", proxy, "-tools", "tools", "-peers", "none", "-rounds", "1", "-warmup", "20ms", // #nosec G204 -- built here
+		"-window", window, "-only", only, "-output", output)
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	if err := command.Run(); err != nil {
@@ -41,10 +58,7 @@ func TestSmoke(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{
-		"| plain, 64 connections | ours | ", "| access log | ours | ", "by consumer) | ours | ", "| HTTP/2 over TLS, 16 connections of 4 streams | ours | ",
-		"| TLS, a full handshake per request | ours | ",
-	} {
+	for _, want := range wanted {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the report lacks %q", want)
 		}

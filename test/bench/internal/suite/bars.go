@@ -8,12 +8,13 @@ import (
 	"github.com/kong/kong-istio-gateway/test/bench/internal/peer"
 )
 
-// Bar is a promise about a ratio of two cells.
+// Bar is a promise about a ratio of two cells, or about a figure of one.
 type Bar struct {
 	Title string
-	// Limit is the largest ratio that meets the bar.
+	// Limit is the largest ratio, or figure, that meets the bar.
 	Limit float64
 	ours  side
+	// other is zero when the figure itself is judged.
 	other side
 	of    func(Figures) float64
 }
@@ -23,6 +24,7 @@ type side struct{ row, peer string }
 // Verdict is a Bar beside what was measured.
 type Verdict struct {
 	Bar
+	// Ratio, or the figure of a Bar without another cell.
 	Ratio float64
 	// Missing says that one side was not measured.
 	Missing bool
@@ -46,6 +48,8 @@ func cpuOf(f Figures) float64 { return f.CPU }
 
 func p99Of(f Figures) float64 { return float64(f.P99) }
 
+func changeMilliseconds(f Figures) float64 { return f.ChangeCPU.Seconds() * 1000 }
+
 // Bars are the promises that the gateway is held to.
 func Bars() []Bar {
 	ours := func(row string) side { return side{row, peer.Ours} }
@@ -68,7 +72,10 @@ func Bars() []Bar {
 	} {
 		bars = append(bars, Bar{r.title + ", CPU per request against one route", 1.3, ours(r.row), ours(r.base), cpuOf})
 	}
-	return bars
+	return append(bars,
+		Bar{"p99 at half load under 10 changes a second among 5,000 routes, against the same without", 1.5, ours("changes"), ours("changes-quiet"), p99Of},
+		Bar{"one changed route among 5,000, 10 a second, ms of CPU", 5, ours("change-paced"), side{}, changeMilliseconds},
+		Bar{"one changed route among 5,000, one after another, ms of CPU", 5, ours("change-rapid"), side{}, changeMilliseconds})
 }
 
 // Judge compares results with the bars.
@@ -77,6 +84,13 @@ func Judge(results Results, bars []Bar) []Verdict {
 	for _, b := range bars {
 		v := Verdict{Bar: b}
 		ours, ok := results.figures(b.ours.row, b.ours.peer)
+		if b.other == (side{}) {
+			if v.Missing = !ok; ok {
+				v.Ratio = b.of(ours)
+			}
+			out = append(out, v)
+			continue
+		}
 		other, also := results.figures(b.other.row, b.other.peer)
 		if v.Missing = !ok || !also || b.of(other) == 0; !v.Missing {
 			v.Ratio = b.of(ours) / b.of(other)

@@ -19,6 +19,8 @@ type Cell struct {
 	// Absent says why there is nothing; Failure what made a round not count.
 	Absent, Failure string
 	Rounds          []agent.Result
+	// Changes are those of each round in which the configuration changed.
+	Changes []Changes
 	// Rate is that of an open loop, per second.
 	Rate float64
 }
@@ -37,11 +39,16 @@ type Figures struct {
 	// LoadCore and Foreign are shares: how busy the load core was, and how much
 	// of the proxy's core others used.
 	LoadCore, Foreign float64
+	// ChangeCPU is the proxy's CPU time for one change, and ChangeDelay the
+	// time until it was acknowledged.
+	ChangeCPU, ChangeDelay time.Duration
+	// Changes is how many there were in all rounds.
+	Changes int
 }
 
 // Figures returns the medians, and false when nothing counts.
 func (c *Cell) Figures() (Figures, bool) {
-	if c.Failure != "" || c.Absent != "" || len(c.Rounds) == 0 {
+	if c.Failure != "" || c.Absent != "" || len(c.Rounds)+len(c.Changes) == 0 {
 		return Figures{}, false
 	}
 	f := Figures{
@@ -58,6 +65,10 @@ func (c *Cell) Figures() (Figures, bool) {
 	if f.LoadCore >= saturated {
 		f.Throughput = 0
 	}
+	f.ChangeCPU, f.ChangeDelay = c.ofChanges(func(m Changes) time.Duration { return m.CPU }), c.ofChanges(func(m Changes) time.Duration { return m.Delay })
+	for _, m := range c.Changes {
+		f.Changes += m.Count
+	}
 	return f, true
 }
 
@@ -71,6 +82,15 @@ func (c *Cell) median(of func(*agent.Result) float64) float64 {
 		values[i] = of(&c.Rounds[i])
 	}
 	return median(values)
+}
+
+// ofChanges is the median over the rounds with changes.
+func (c *Cell) ofChanges(of func(Changes) time.Duration) time.Duration {
+	values := make([]float64, len(c.Changes))
+	for i, m := range c.Changes {
+		values[i] = float64(of(m))
+	}
+	return time.Duration(median(values))
 }
 
 func median(values []float64) float64 {

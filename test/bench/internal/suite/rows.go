@@ -5,6 +5,7 @@ package suite
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/kong/kong-istio-gateway/test/bench/internal/agent"
 	"github.com/kong/kong-istio-gateway/test/bench/internal/peer"
@@ -15,10 +16,11 @@ const host = "bench.test"
 
 // Row is one line of the table: the same load for several proxies.
 type Row struct {
-	// Key names the row for bars, Title for readers.
-	Key, Title string
-	Site       *peer.Site
-	Load       agent.Load
+	// Key names the row for bars, Title for readers, and Short where other rows
+	// are compared with it.
+	Key, Title, Short string
+	Site              *peer.Site
+	Load              agent.Load
 	// Refused says that the proxy answers by itself.
 	Refused bool
 	// OursOnly leaves out the peers.
@@ -28,6 +30,21 @@ type Row struct {
 	HalfLoad bool
 	// Probes are sent once before each round.
 	Probes []Probe
+	// Change changes the configuration meanwhile.
+	Change *Change
+	// Idle sends no load: what is measured is the CPU time of a change.
+	Idle bool
+	// Repeat measures each round so many times, 0 once.
+	Repeat int
+}
+
+// Change says how the configuration changes.
+type Change struct {
+	// Rate is how many routes are changed a second, one at a time; 0 changes
+	// each as soon as the proxy has acknowledged the one before.
+	Rate float64
+	// Routes are changed by turns.
+	Routes []string
 }
 
 // Probe is a request with an answer other than the row's.
@@ -100,7 +117,13 @@ func Sections() []Section {
 			{Key: "latency", Title: "open loop at half load, 64 connections", Site: plainSite, Load: get(), HalfLoad: true},
 		}},
 		{"routers", "The gateway's router", routerRows()},
+		{"changes", "Changes of the configuration", changeRows()},
 	}
+}
+
+// Streamed says whether the section needs a feeder.
+func (s *Section) Streamed() bool {
+	return slices.ContainsFunc(s.Rows, func(r Row) bool { return r.Site.Streamed })
 }
 
 func keyed() agent.Load {
@@ -134,11 +157,18 @@ func prefixPaths(number int) []string {
 	return []string{fmt.Sprintf("/svc-%d/", number), fmt.Sprintf("~/svc-%d$", number)}
 }
 
+func prefixRoutes() (out []peer.Route) {
+	for i := firstRoute; i < firstRoute+manyRoutes; i++ {
+		out = append(out, peer.Route{Host: "shop.example", Paths: prefixPaths(i)})
+	}
+	return out
+}
+
 func routerRows() []Row {
 	one := &peer.Site{Name: "one", Routes: []peer.Route{{Host: "shop.example", Paths: prefixPaths(firstRoute)}}}
 	prefix, hostless, wildcard, regexes := &peer.Site{Name: "prefix"}, &peer.Site{Name: "hostless"}, &peer.Site{Name: "wildcard"}, &peer.Site{Name: "regexes"}
+	prefix.Routes = prefixRoutes()
 	for i := firstRoute; i < firstRoute+manyRoutes; i++ {
-		prefix.Routes = append(prefix.Routes, peer.Route{Host: "shop.example", Paths: prefixPaths(i)})
 		hostless.Routes = append(hostless.Routes, peer.Route{Paths: prefixPaths(i)})
 		wildcard.Routes = append(wildcard.Routes, peer.Route{Host: fmt.Sprintf("*.t%d.example", i), Paths: prefixPaths(firstRoute)})
 	}
@@ -153,13 +183,17 @@ func routerRows() []Row {
 		return r
 	}
 	nobody := []agent.Request{{Host: "shop.example", Path: "/nobody"}, {Host: "shop.example", Path: "/svc-10/item"}}
+	base := func(r Row) Row {
+		r.Short = "one route"
+		return r
+	}
 	return []Row{
-		row("router-one", "one route", one, requestsTo(1, func(int) string { return "shop.example" }, pathOf)),
+		base(row("router-one", "one route", one, requestsTo(1, func(int) string { return "shop.example" }, pathOf))),
 		row("router-prefix", "5,000 Ingress Prefix paths on one host", prefix, requestsTo(manyRoutes, func(int) string { return "shop.example" }, pathOf)),
 		row("router-hostless", "5,000 Ingress Prefix paths without hosts", hostless, requestsTo(manyRoutes, func(int) string { return "shop.example" }, pathOf)),
 		row("router-wildcard", "5,000 wildcard hosts", wildcard, requestsTo(manyRoutes,
 			func(i int) string { return fmt.Sprintf("www.t%d.example", i) }, func(_, n int) string { return pathOf(firstRoute, n) })),
-		miss(row("router-miss-one", "a miss, one route", one, nobody)),
+		base(miss(row("router-miss-one", "a miss, one route", one, nobody))),
 		miss(row("router-miss", "a miss among 5,000 Ingress Prefix paths", prefix, nobody)),
 		row("router-regexes", "500 true regular expressions", regexes, requestsTo(manyRegexes, func(int) string { return "shop.example" },
 			func(i, n int) string { return fmt.Sprintf("/api/v2/svc-%d/%d", i, n) })),
@@ -178,9 +212,12 @@ func pathOf(route, n int) string {
 func requestsTo(routes int, host func(route int) string, path func(route, n int) string) []agent.Request {
 	var out []agent.Request
 	for n := range spread {
-		// A step that shares no factor with the numbers of routes.
-		route := firstRoute + n*1009%routes
+		route := firstRoute + indexOf(n, routes)
 		out = append(out, agent.Request{Host: host(route), Path: path(route, n)})
 	}
 	return out
 }
+
+// indexOf is the index of the route that request n goes to, by a step that
+// shares no factor with the numbers of routes.
+func indexOf(n, routes int) int { return n * 1009 % routes }

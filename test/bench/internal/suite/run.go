@@ -30,6 +30,9 @@ type Runner struct {
 	ProxyCore, LoadCore int
 	// Dir is where proxies are configured.
 	Dir string
+	// Feeder is the program that brings configuration by the stream; sections
+	// without Streamed sites need none.
+	Feeder string
 	// Progress is told what goes on.
 	Progress io.Writer
 
@@ -107,7 +110,9 @@ func (r *Runner) start(ctx context.Context, e *entry, p *peer.Peer) error {
 	process := r.processes[key]
 	if process == nil {
 		var err error
-		process, err = peer.Start(ctx, p, e.row.Site, r.Dir, r.Agent.Backend, r.ProxyCore)
+		process, err = peer.Start(ctx, p, e.row.Site, &peer.Ground{
+			Dir: r.Dir, Backend: r.Agent.Backend, ProxyCore: r.ProxyCore, LoadCore: r.LoadCore, Feeder: r.Feeder,
+		})
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:
@@ -130,17 +135,21 @@ func (r *Runner) rounds(ctx context.Context, s *Section, entries []*entry) error
 			}
 		}
 	}
-	for round := range r.Rounds {
+	repeat := 1
+	for _, e := range entries {
+		repeat = max(repeat, e.row.Repeat)
+	}
+	for round := range r.Rounds * repeat {
 		for i := range entries {
 			// Each round begins with another, so that none is always first.
 			e := entries[(i+round)%len(entries)]
-			if e.process == nil || e.Failure != "" {
+			if e.process == nil || e.Failure != "" || round >= r.Rounds*max(1, e.row.Repeat) {
 				continue
 			}
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := r.round(e, round); err != nil {
+			if err := r.round(ctx, e, round); err != nil {
 				return err
 			}
 		}
@@ -148,45 +157,80 @@ func (r *Runner) rounds(ctx context.Context, s *Section, entries []*entry) error
 	return nil
 }
 
-// round does one measurement of a cell.
-func (r *Runner) round(e *entry, number int) error {
-	for _, probe := range e.row.Probes {
-		load := e.row.Load
-		load.Requests, load.Status, load.AnswerAny, load.Connections = []agent.Request{probe.Request}, probe.Status, true, 1
-		if err := r.measure(e, &load, true, time.Millisecond, 20*time.Millisecond); err != nil {
+// round does one measurement of a cell, and tells of it.
+func (r *Runner) round(ctx context.Context, e *entry, number int) (err error) {
+	rounds, changes := len(e.Rounds), len(e.Changes)
+	if e.row.Idle {
+		err = r.cost(ctx, e)
+	} else {
+		err = r.underLoad(e)
+	}
+	if e.Failure != "" {
+		r.tell("%-18s %-8s round %d: FAILED: %s\n", e.Row, e.Peer, number+1, e.Failure)
+		return err
+	}
+	if len(e.Rounds) > rounds {
+		last := &e.Rounds[rounds]
+		r.tell("%-18s %-8s round %d: %.3f CPU-s/100k, %.0f req/s, p99 %v, load core %.0f %%\n", e.Row, e.Peer, number+1,
+			cpuPer100k(last), float64(last.Measured)/last.Wall.Seconds(), last.P99.Round(time.Microsecond), 100*last.Usage.LoadCore)
+	}
+	if len(e.Changes) > changes {
+		last := &e.Changes[changes]
+		r.tell("%-18s %-8s round %d: %d changes in %v, acknowledged after %v, CPU %v each\n", e.Row, e.Peer, number+1,
+			last.Count, last.Elapsed.Round(time.Millisecond), last.Delay.Round(time.Microsecond), last.CPU.Round(time.Microsecond))
+	}
+	return err
+}
+
+func (r *Runner) underLoad(e *entry) error {
+	for i := range e.row.Probes {
+		if err := r.probe(e, &e.row.Probes[i], true); err != nil || e.Failure != "" {
 			return err
 		}
 	}
 	load := e.row.Load
 	load.Rate = e.Rate
-	before := len(e.Rounds)
-	err := r.measure(e, &load, e.row.Refused, r.Warmup, r.Window)
-	switch {
-	case e.Failure != "":
-		r.tell("%-18s %-8s round %d: FAILED: %s\n", e.Row, e.Peer, number+1, e.Failure)
-	case len(e.Rounds) > before:
-		last := &e.Rounds[before]
-		r.tell("%-18s %-8s round %d: %.3f CPU-s/100k, %.0f req/s, p99 %v, load core %.0f %%\n", e.Row, e.Peer, number+1,
-			cpuPer100k(last), float64(last.Measured)/last.Wall.Seconds(), last.P99.Round(time.Microsecond), 100*last.Usage.LoadCore)
+	var result *agent.Result
+	report, err := r.changing(e, func() (err error) {
+		result, err = r.measure(e, &load, e.row.Refused, r.Warmup, r.Window)
+		return err
+	})
+	if err == nil {
+		err = r.changed(e, report, 0)
+	}
+	if err == nil && e.Failure == "" {
+		e.Rounds = append(e.Rounds, *result)
 	}
 	return err
 }
 
-// measure runs a load against a cell's proxy, checks the result, and keeps it
-// unless it is a probe's.
-func (r *Runner) measure(e *entry, load *agent.Load, refused bool, warmup, window time.Duration) error {
+// probe sends one request a few times. refused says that the proxy answers.
+func (r *Runner) probe(e *entry, p *Probe, refused bool) error {
+	if e.Failure != "" {
+		return nil
+	}
+	load := e.row.Load
+	load.Requests, load.Status, load.AnswerAny, load.Connections = []agent.Request{p.Request}, p.Status, refused, 1
+	_, err := r.measure(e, &load, refused, time.Millisecond, 20*time.Millisecond)
+	if e.Failure != "" {
+		e.Failure = fmt.Sprintf("%s of host %s: %s", p.Request.Path, p.Request.Host, e.Failure)
+	}
+	return err
+}
+
+// measure runs a load against a cell's proxy and checks the result. What is
+// wrong with it becomes the cell's failure.
+func (r *Runner) measure(e *entry, load *agent.Load, refused bool, warmup, window time.Duration) (*agent.Result, error) {
 	result, err := r.load(e, load, warmup, window)
-	if err != nil || e.Failure != "" {
-		return err
+	if err != nil {
+		return nil, err
 	}
 	expect := check.Expectation{Headers: e.process.Peer.Headers, Site: e.row.Site, Load: load, Refused: refused}
 	if wrong := expect.Result(result); wrong != nil {
 		e.Failure = wrong.Error()
-	} else if load.Status == e.row.Load.Status {
-		result.Requests, result.Answers = nil, nil // they were checked
-		e.Rounds = append(e.Rounds, *result)
 	}
-	return nil
+	result.Requests, result.Answers = nil, nil // they were checked
+	return result, nil
 }
 
 func (r *Runner) load(e *entry, load *agent.Load, warmup, window time.Duration) (*agent.Result, error) {
@@ -217,6 +261,9 @@ func (r *Runner) rates(ctx context.Context, row *Row, entries []*entry) error {
 			if e.row != row || e.process == nil || e.Failure != "" {
 				continue
 			}
+			if e.Rate = rateOf(e.process, entries); e.Rate > 0 {
+				continue
+			}
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -245,6 +292,17 @@ func (r *Runner) rates(ctx context.Context, row *Row, entries []*entry) error {
 		e.Rate = rate / 2
 	}
 	return nil
+}
+
+// rateOf is the rate that another row found for the same proxy, so that both
+// are compared at it; 0 if there is none.
+func rateOf(p *peer.Process, entries []*entry) (rate float64) {
+	for _, e := range entries {
+		if e.process == p {
+			rate = max(rate, e.Rate)
+		}
+	}
+	return rate
 }
 
 // leads says whether the proxy is one of those that are compared at one rate.
