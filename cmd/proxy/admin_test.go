@@ -104,7 +104,6 @@ consumers:
 		t.Fatal(err)
 	}
 	defer func() { _ = idle.Close() }()
-	a.client.CloseIdleConnections() // of those that found out whether it listens
 	until(t, "the one connection that is open, and idle", func() bool {
 		_, body = ask("/status")
 		for name, n := range body["server"].(map[string]any) {

@@ -22,6 +22,19 @@ func (s *Settings) trusted(peer netip.Addr) bool {
 	return false
 }
 
+// inboundIPv6 is the address from which Istio's sidecar speaks to its pod over
+// IPv6. That of IPv4 is 127.0.0.6, a loopback address.
+var inboundIPv6 = netip.MustParseAddr("::6")
+
+// toldBySidecar reports whether a connection is one on which the pod's sidecar
+// tells who the client is, by x-forwarded-client-cert: it replaces what the client
+// says itself if that has proven who it is, and removes it otherwise. It cannot
+// do so where the client speaks TLS to us within its mTLS, nor where the
+// connection came past it.
+func toldBySidecar(spec *ListenSpec, peer, local netip.Addr) bool {
+	return spec.Mesh && !spec.TLS && !spec.ProxyProtocol && (peer.IsLoopback() || peer == inboundIPv6 || peer == local)
+}
+
 // RealIPProxyProtocol is the value of real_ip_header that takes the client's
 // address from the PROXY protocol.
 const RealIPProxyProtocol = "proxy_protocol"

@@ -101,8 +101,11 @@ func newConn(e *Engine, spec *ListenSpec, tcp *net.TCPConn) (*conn, error) {
 	c.clientFacts = clientFacts{peer: addrPort(tcp.RemoteAddr()), local: addrPort(tcp.LocalAddr())}
 	c.trusted = e.settings.trusted(c.peer.Addr())
 	c.arrive = c.take
-	if spec.Mesh || c.trusted {
+	switch {
+	case c.trusted:
 		c.limits = &e.trustedLimits
+	case toldBySidecar(spec, c.peer.Addr(), c.local.Addr()):
+		c.limits = &e.sidecarLimits
 	}
 	return c, nil
 }

@@ -58,6 +58,7 @@ type Engine struct {
 	catalog       *pipeline.Catalog
 	limits        http1.Limits
 	trustedLimits http1.Limits // for peers that may send what sidecars trust
+	sidecarLimits http1.Limits // for clients of whom the pod's own sidecar tells
 	answerLimits  http1.Limits
 	via           []byte
 	viaHTTP10     []byte
@@ -139,6 +140,8 @@ func New(options Options) (*Engine, error) {
 	e.buffering.limit = options.Settings.ClientBodyBufferBudget
 	e.trustedLimits = e.limits
 	e.trustedLimits.Untrusted = false
+	e.sidecarLimits = e.limits
+	e.sidecarLimits.ClientCert = true
 	e.context, e.shutdown = context.WithCancel(context.Background())
 	e.pools = upstream.NewPools(options.Dialer, upstream.Limits{
 		Idle:        options.Settings.UpstreamKeepalivePoolSize,

@@ -75,6 +75,8 @@ type rigOptions struct {
 	http1 bool
 	// proxied makes connections begin with a PROXY header.
 	proxied bool
+	// mesh marks the listeners as those behind the pod's sidecar.
+	mesh bool
 	// accessLog replaces the one that the rig can show.
 	accessLog *engine.AccessLog
 }
@@ -112,7 +114,8 @@ func startRig(t testing.TB, config string, o rigOptions) *rig {
 	r.apply(config)
 	loopback := netip.MustParseAddrPort("127.0.0.1:0")
 	specs := []engine.ListenSpec{
-		{Address: loopback, ProxyProtocol: o.proxied}, {Address: loopback, TLS: true, HTTP2: !o.http1, ProxyProtocol: o.proxied},
+		{Address: loopback, ProxyProtocol: o.proxied, Mesh: o.mesh},
+		{Address: loopback, TLS: true, HTTP2: !o.http1, ProxyProtocol: o.proxied, Mesh: o.mesh},
 	}
 	if err := r.Listen(t.Context(), specs); err != nil {
 		t.Fatal(err)

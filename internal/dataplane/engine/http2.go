@@ -30,7 +30,7 @@ const (
 
 // http2Server holds what all client connections that speak HTTP/2 share.
 type http2Server struct {
-	plain, trusted *session.Options
+	plain, trusted, sidecar *session.Options
 	// ending is set when connections are to finish their streams and end.
 	ending atomic.Bool
 }
@@ -47,7 +47,7 @@ func newHTTP2Server(e *Engine) *http2Server {
 			WriteTimeout: max(e.settings.SendTimeout, shortestWait),
 		}
 	}
-	return &http2Server{plain: options(&e.limits), trusted: options(&e.trustedLimits)}
+	return &http2Server{plain: options(&e.limits), trusted: options(&e.trustedLimits), sidecar: options(&e.sidecarLimits)}
 }
 
 // endHTTP2 tells all clients that no further stream will be served. Connections
@@ -124,8 +124,11 @@ func (c *conn) sniffRest() (is, ok bool) {
 func (c *conn) serveHTTP2() {
 	_ = c.nc.SetDeadline(time.Time{})
 	options := c.engine.http2.plain
-	if c.limits == &c.engine.trustedLimits {
+	switch c.limits {
+	case &c.engine.trustedLimits:
 		options = c.engine.http2.trusted
+	case &c.engine.sidecarLimits:
+		options = c.engine.http2.sidecar
 	}
 	h := &http2Conn{conn: c}
 	var first []byte

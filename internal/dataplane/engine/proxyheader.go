@@ -79,7 +79,7 @@ func (c *conn) speaksFor(client netip.AddrPort) {
 		return // the peer itself, or not of IP
 	}
 	c.proxied = client
-	if !c.spec.Mesh && !c.engine.settings.trusted(client.Addr()) {
+	if !c.engine.settings.trusted(client.Addr()) {
 		c.limits = &c.engine.limits
 	}
 }

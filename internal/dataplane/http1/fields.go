@@ -132,7 +132,7 @@ func (s *fieldScanner) accept(name, value []byte, lim *Limits, h *Header) fault 
 	if len(h.fields) >= lim.Fields {
 		return faultHeadTooLarge
 	}
-	if lim.Untrusted && s.side == sideRequest && trustedBySidecars(name, id) {
+	if lim.Untrusted && s.side == sideRequest && trustedBySidecars(name, id) && (!lim.ClientCert || id != HeaderXForwardedClientCert) {
 		return faultNone
 	}
 	if s.side == sideTrailer && forbiddenInTrailer(name, id) {

@@ -22,6 +22,9 @@ type Limits struct {
 	// Untrusted drops fields that mesh sidecars trust (x-envoy-*, x-istio-*, x-forwarded-client-cert, and their
 	// underscore forms) while parsing, as for every client that is not a trusted proxy.
 	Untrusted bool
+	// ClientCert keeps x-forwarded-client-cert, in that spelling, from an untrusted client: a sidecar stands before it,
+	// which has replaced or removed the client's own.
+	ClientCert bool
 }
 
 // DefaultLimits returns the limits of a listener: nginx's "large_client_header_buffers 4 8k", 1000 fields, 8 KiB of

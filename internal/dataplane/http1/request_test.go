@@ -254,12 +254,24 @@ func TestRequestFieldsTakenOut(t *testing.T) {
 	}
 }
 
-func TestTrustedClientKeepsSidecarFields(t *testing.T) {
-	limits := DefaultLimits()
-	limits.Untrusted = false
-	var r Request
-	if _, err := parseWhole("GET / HTTP/1.1\r\nHost: x\r\nX-Envoy-A: 1\r\n\r\n", &limits, &r); err != nil || !r.Header.Has("x-envoy-a") {
-		t.Fatalf("error %v, fields %s", err, fieldList(&r.Header))
+func TestFieldsThatSidecarsTrust(t *testing.T) {
+	const fields = "X-Envoy-A: 1\r\nx-forwarded-client-cert: 2\r\nx_forwarded_client_cert: 3\r\nX-Istio-A: 4\r\nA: 5\r\n"
+	for _, c := range []struct {
+		from                  string
+		untrusted, clientCert bool
+		want                  string
+	}{
+		{"an untrusted client", true, false, "A=5;"},
+		{"an untrusted client behind a sidecar", true, true, "x-forwarded-client-cert=2;A=5;"},
+		{"a trusted client", false, false, "X-Envoy-A=1;x-forwarded-client-cert=2;x_forwarded_client_cert=3;X-Istio-A=4;A=5;"},
+	} {
+		limits := DefaultLimits()
+		limits.Untrusted, limits.ClientCert = c.untrusted, c.clientCert
+		var r Request
+		_, err := parseWhole("GET / HTTP/1.1\r\nHost: x\r\n"+fields+"\r\n", &limits, &r)
+		if got := strings.TrimPrefix(fieldList(&r.Header), "Host=x;"); err != nil || got != c.want {
+			t.Errorf("%s: error %v, fields %s, want %s", c.from, err, got, c.want)
+		}
 	}
 }
 

@@ -24,7 +24,8 @@ type Spec struct {
 	UDP bool
 	// ProxyProtocol says that each connection begins with a PROXY header.
 	ProxyProtocol bool
-	// Mesh marks a listener that only the sidecar reaches. It is not Kong's.
+	// Mesh marks a listener whose connections come from the pod's sidecar. It is
+	// not Kong's.
 	Mesh bool
 	// ReusePort lets other processes listen on the same address.
 	ReusePort bool

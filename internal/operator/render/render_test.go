@@ -51,6 +51,14 @@ var cases = []struct {
 		in.Mesh = mesh.Resolution{Mode: v1alpha1.MeshNone, PodLabels: mesh.PodLabels(v1alpha1.MeshNone, "")}
 	}},
 	{"mesh-port", []string{"Deployment", "Service", "PeerAuthentication", "DestinationRule"}, func(in *Input) {
+		in.Spec.Listeners = append(in.Spec.Listeners,
+			v1alpha1.Listener{Name: "internal", Port: 8080, Protocol: v1alpha1.ProtocolHTTP, Exposure: v1alpha1.ExposureMesh},
+			v1alpha1.Listener{Name: "internal-tls", Port: 8444, Protocol: v1alpha1.ProtocolHTTPS, Exposure: v1alpha1.ExposureMesh},
+			v1alpha1.Listener{Name: "internal-tcp", Port: 5432, Protocol: v1alpha1.ProtocolTCP, Exposure: v1alpha1.ExposureMesh})
+	}},
+	{"mesh-port-without-mesh", []string{"Deployment"}, func(in *Input) {
+		in.Spec.Mesh.Mode = v1alpha1.MeshNone
+		in.Mesh = mesh.Resolution{Mode: v1alpha1.MeshNone, PodLabels: mesh.PodLabels(v1alpha1.MeshNone, "")}
 		in.Spec.Listeners = append(in.Spec.Listeners, v1alpha1.Listener{Name: "internal", Port: 8080, Protocol: v1alpha1.ProtocolHTTP, Exposure: v1alpha1.ExposureMesh})
 	}},
 	{"mesh-port-only", []string{"DestinationRule", "PeerAuthentication"}, func(in *Input) {

@@ -23,9 +23,9 @@ func args(in Input) []string {
 		"--token-file=" + dirToken + "/token",
 		"--snapshot-dir=" + dirSnapshot,
 		"--data-dir=" + dirData,
-		"--proxy-listen=" + listen(in.Spec, v1alpha1.ProtocolHTTP, v1alpha1.ProtocolHTTPS),
+		"--proxy-listen=" + listen(in, v1alpha1.ProtocolHTTP, v1alpha1.ProtocolHTTPS),
 	}
-	if stream := listen(in.Spec, v1alpha1.ProtocolTCP, v1alpha1.ProtocolTLS, v1alpha1.ProtocolUDP); stream != "off" {
+	if stream := listen(in, v1alpha1.ProtocolTCP, v1alpha1.ProtocolTLS, v1alpha1.ProtocolUDP); stream != "off" {
 		a = append(a, "--stream-listen="+stream)
 	}
 	a = append(a, fmt.Sprintf("--status-listen=%s:%d", anyAddress(in.Spec.Service), v1alpha1.StatusPort))
@@ -40,12 +40,13 @@ func args(in Input) []string {
 }
 
 // listen writes the listeners of the given protocols as Kong's proxy_listen and stream_listen do.
-func listen(spec v1alpha1.KongIstioGatewaySpec, protocols ...v1alpha1.ListenerProtocol) string {
+func listen(in Input, protocols ...v1alpha1.ListenerProtocol) string {
 	var out []string
-	for _, p := range spec.Listeners {
+	for _, p := range in.Spec.Listeners {
 		for _, wanted := range protocols {
 			if p.Protocol == wanted {
-				out = append(out, fmt.Sprintf("%s:%d%s%s", anyAddress(spec.Service), p.TargetPort(), listenFlags(p.Protocol), proxyProtocol(spec, p)))
+				flags := listenFlags(p.Protocol) + proxyProtocol(in.Spec, p) + meshFlag(in, p)
+				out = append(out, fmt.Sprintf("%s:%d%s", anyAddress(in.Spec.Service), p.TargetPort(), flags))
 			}
 		}
 	}
@@ -62,6 +63,14 @@ func proxyProtocol(spec v1alpha1.KongIstioGatewaySpec, l v1alpha1.Listener) stri
 		return ""
 	}
 	return " proxy_protocol"
+}
+
+// meshFlag is the flag of listeners for requests that the sidecar stands before.
+func meshFlag(in Input, l v1alpha1.Listener) string {
+	if !in.meshed() || l.Exposure != v1alpha1.ExposureMesh || l.Protocol != v1alpha1.ProtocolHTTP && l.Protocol != v1alpha1.ProtocolHTTPS {
+		return ""
+	}
+	return " mesh"
 }
 
 func listenFlags(p v1alpha1.ListenerProtocol) string {
