@@ -64,13 +64,14 @@ type Report struct {
 // Taken returns an error unless the proxy took all changes that were due at a
 // rate, so that a proxy that falls behind is not measured at fewer.
 func (r *Report) Taken(rate float64) error {
+	elapsed := r.Elapsed.Round(time.Millisecond)
 	switch due := int(rate * r.Elapsed.Seconds()); {
 	case r.Failure != "":
 		return fmt.Errorf("configuration stream: %s", r.Failure)
 	case r.Changes == 0:
-		return fmt.Errorf("the proxy took no change within %v", r.Elapsed)
+		return fmt.Errorf("the proxy took no change within %v", elapsed)
 	case r.Changes < due-1: // the last one may not have begun
-		return fmt.Errorf("the proxy took %d changes within %v, want %d", r.Changes, r.Elapsed, due)
+		return fmt.Errorf("the proxy took %d changes within %v, want %d", r.Changes, elapsed, due)
 	}
 	return nil
 }

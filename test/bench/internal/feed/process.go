@@ -45,7 +45,7 @@ func Start(ctx context.Context, program, dir, config, cert, key string, core int
 		os.WriteFile(f.TokenFile, []byte(token), 0o600)); err != nil {
 		return nil, err
 	}
-	f.cmd = exec.CommandContext(ctx, "nice", "-n", "19", "taskset", "-c", strconv.Itoa(core), program) // #nosec G204 -- built by us
+	f.cmd = exec.CommandContext(ctx, "nice", "-n", "10", "taskset", "-c", strconv.Itoa(core), program) // #nosec G204 -- built by us
 	f.cmd.Cancel = func() error { return f.cmd.Process.Signal(syscall.SIGTERM) }
 	f.cmd.Env, f.cmd.Stderr = append(os.Environ(), "GOMAXPROCS=1"), os.Stderr
 	if f.in, err = f.cmd.StdinPipe(); err != nil {

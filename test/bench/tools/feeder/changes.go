@@ -101,10 +101,11 @@ func former(paths []string) string {
 
 // end stops, waits for the change under way, and says what was done.
 func (m *changes) end() feed.Report {
+	elapsed := time.Since(m.began)
 	close(m.stop)
 	<-m.stopped
 	r := m.latest
-	r.Changes, r.Elapsed = len(m.delays), time.Since(m.began)
+	r.Changes, r.Elapsed = len(m.delays), elapsed
 	if m.err != nil {
 		r.Failure = m.err.Error()
 	}
