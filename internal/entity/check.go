@@ -17,7 +17,7 @@ func CheckEntity(e Entity, s SchemaSet) []Problem {
 		clear(m)
 		scratch.Put(m)
 	}()
-	return completeInto(m, e, s)
+	return fillChecked(m, e, s, (*schema.Record).CheckOwned)
 }
 
 // scratch holds empty maps for entities that are only checked.
@@ -53,7 +53,7 @@ func CompleteSet(set *Set, s SchemaSet) (*Set, error) {
 
 func completeChecked(e Entity, s SchemaSet) (Entity, []Problem) {
 	full := make(map[string]any)
-	if problems := completeInto(full, e, s); len(problems) > 0 {
+	if problems := fillChecked(full, e, s, (*schema.Record).CompleteOwned); len(problems) > 0 {
 		return nil, problems
 	}
 	out, err := fromMap(e.EntityKind(), credentialTypeOf(e), full)
@@ -64,9 +64,9 @@ func completeChecked(e Entity, s SchemaSet) (Entity, []Problem) {
 	return out, nil
 }
 
-// completeInto puts an entity's completed fields, as the schemas see them, into
-// an empty map and returns what is wrong with them.
-func completeInto(m map[string]any, e Entity, s SchemaSet) []Problem {
+// fillChecked puts an entity's fields, as the schemas see them, into an empty map
+// and returns what check finds wrong with them.
+func fillChecked(m map[string]any, e Entity, s SchemaSet, check func(*schema.Record, map[string]any) []schema.Violation) []Problem {
 	at := Problem{Key: KeyOf(e), Name: NameOf(e)}
 	fillMap(m, e)
 	s.fill(e.EntityKind(), m)
@@ -75,7 +75,7 @@ func completeInto(m map[string]any, e Entity, s SchemaSet) []Problem {
 		at.Field, at.Message = field, message
 		return []Problem{at}
 	}
-	violations := r.CompleteOwned(m)
+	violations := check(r, m)
 	if at.Key.ID == "" {
 		violations = append([]schema.Violation{{Path: "id", Message: "required field missing"}}, violations...)
 	}

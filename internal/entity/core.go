@@ -42,7 +42,7 @@ var serviceRecord = common(
 ).Shorthands(schema.Translate(schema.String("url").CustomString("url", checkServiceURL), expandServiceURL))
 
 func onlyWithTLS(field string) schema.EntityCheck {
-	return schema.Conditional("protocol", schema.Match().NotOneOf("https", "tls", "wss"), field, schema.Match().Forbidden())
+	return schema.Conditional("protocol", schema.Match().NotOneOf("https", "tls"), field, schema.Match().Forbidden())
 }
 
 func checkServiceURL(s string) string {

@@ -19,7 +19,7 @@ var routeBase = common(
 	schema.Set("protocols", schema.String("").OneOf(oneOf(allProtocols)...)).
 		Required().LenMin(1).Default([]string{"http", "https"}).
 		ExclusiveSubsets([]string{"http", "https"}, []string{"tcp", "tls", "udp"},
-			[]string{"tls_passthrough"}, []string{"grpc", "grpcs"}, []string{"ws", "wss"}),
+			[]string{"tls_passthrough"}, []string{"grpc", "grpcs"}),
 	schema.Integer("https_redirect_status_code").Required().Default(426).OneOf(426, 301, 302, 307, 308),
 	schema.Boolean("strip_path").Required().Default(true),
 	schema.Boolean("preserve_host").Required().Default(false),
@@ -53,8 +53,8 @@ var (
 		forbid(schema.Set("sources", schema.Any("")), "'http' or 'https'"),
 		forbid(schema.Set("destinations", schema.Any("")), "'http' or 'https'"),
 	).Checks(matchers(
-		[]string{"https", "wss"}, []string{"methods", "hosts", "headers", "paths", "snis"},
-		[]string{"http", "ws"}, []string{"methods", "hosts", "headers", "paths"}))
+		[]string{"https"}, []string{"methods", "hosts", "headers", "paths", "snis"},
+		[]string{"http"}, []string{"methods", "hosts", "headers", "paths"}))
 
 	routeGRPC = routeBase.With(
 		schema.Boolean("strip_path").Required().Default(false).NotEqual(true).
@@ -87,7 +87,7 @@ func routeRecord(v map[string]any) *schema.Record {
 	list, _ := v["protocols"].([]any)
 	for _, p := range list {
 		switch p {
-		case "http", "https", "ws", "wss":
+		case "http", "https":
 			return routeHTTP
 		case "grpc", "grpcs":
 			return routeGRPC
@@ -135,7 +135,7 @@ func checkRouteSNIs(v map[string]any, report func(path, message string)) {
 		return
 	}
 	list, _ := v["protocols"].([]any)
-	for _, p := range []string{"grpcs", "https", "tls", "tls_passthrough", "wss"} {
+	for _, p := range []string{"grpcs", "https", "tls", "tls_passthrough"} {
 		if slices.Contains(list, any(p)) {
 			return
 		}
@@ -169,7 +169,7 @@ func expressionFamily(v map[string]any) expression.Family {
 	list, _ := v["protocols"].([]any)
 	for _, p := range list {
 		switch p {
-		case "http", "https", "ws", "wss", "grpc", "grpcs":
+		case "http", "https", "grpc", "grpcs":
 			return expression.HTTP
 		case "tcp", "tls", "udp", "tls_passthrough":
 			return expression.Stream

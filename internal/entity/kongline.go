@@ -73,7 +73,7 @@ func (s SchemaSet) fill(kind Kind, m map[string]any) {
 		field, def = "protocols", []any{string(ProtocolHTTPS)}
 	case KindService:
 		protocol, _ := m["protocol"].(string)
-		if slices.Contains([]Protocol{ProtocolHTTPS, ProtocolGRPCS, ProtocolTLS, ProtocolWSS}, Protocol(protocol)) {
+		if slices.Contains([]Protocol{ProtocolHTTPS, ProtocolGRPCS, ProtocolTLS}, Protocol(protocol)) {
 			field, def = "tls_verify", true
 		}
 	}

@@ -3,15 +3,22 @@
 package entity
 
 import (
+	"slices"
+
 	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 	"github.com/kong/kong-istio-gateway/internal/entity/schema/typedefs"
 )
 
-// protocols of Kong, in the order in which its messages list them.
+// allProtocols are those of routes and services, in the order in which Kong's
+// messages list them. ws and wss are Kong Enterprise's.
 var allProtocols = []Protocol{
 	ProtocolGRPC, ProtocolGRPCS, ProtocolHTTP, ProtocolHTTPS,
-	ProtocolTCP, ProtocolTLS, ProtocolTLSPassthrough, ProtocolUDP, ProtocolWS, ProtocolWSS,
+	ProtocolTCP, ProtocolTLS, ProtocolTLSPassthrough, ProtocolUDP,
 }
+
+// pluginProtocols are those that a plugin may name: what Kong Enterprise exports
+// has the ones for WebSocket, too.
+var pluginProtocols = append(slices.Clip(allProtocols), ProtocolWS, ProtocolWSS)
 
 // HTTPProtocols are the protocols of plugins that work on requests.
 func HTTPProtocols() []Protocol {
@@ -42,7 +49,7 @@ func reference(name string) *schema.Field {
 func pluginRecord(p PluginSchema) *schema.Record {
 	accepted, def := p.Protocols, p.DefaultProtocols
 	if accepted == nil {
-		accepted = allProtocols
+		accepted = pluginProtocols
 	}
 	if def == nil {
 		def = HTTPProtocols()

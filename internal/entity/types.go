@@ -39,7 +39,7 @@ const (
 	ProtocolTLS            Protocol = "tls"
 	ProtocolTLSPassthrough Protocol = "tls_passthrough"
 	ProtocolUDP            Protocol = "udp"
-	ProtocolWS             Protocol = "ws"
+	ProtocolWS             Protocol = "ws" // of plugins only, as is the next
 	ProtocolWSS            Protocol = "wss"
 )
 

@@ -8,7 +8,12 @@ import (
 )
 
 // checker collects violations.
-type checker struct{ violations []Violation }
+type checker struct {
+	violations []Violation
+	// shared says that the value is only checked: what stands in for absent
+	// fields is neither copied nor looked at again.
+	shared bool
+}
 
 func (c *checker) add(path, message string) {
 	c.violations = append(c.violations, Violation{Path: path, Message: message})
@@ -41,8 +46,8 @@ func (c *checker) under(first int, prefix string) {
 
 // validate checks a completed value.
 func (r *Record) validate(v map[string]any, path string, c *checker) {
-	before := len(c.violations)
-	for _, f := range r.fields {
+	before, known := len(c.violations), 0
+	for i, f := range r.fields {
 		value, set := v[f.name]
 		if !set {
 			if f.required {
@@ -50,9 +55,15 @@ func (r *Record) validate(v map[string]any, path string, c *checker) {
 			}
 			continue
 		}
+		known++
+		if c.shared && r.standIn(i).is(value) {
+			continue
+		}
 		c.field(f, value, join(path, f.name))
 	}
-	r.unknown(v, path, c)
+	if known < len(v) {
+		r.unknown(v, path, c)
+	}
 	if len(r.checks) == 0 {
 		return
 	}

@@ -101,11 +101,62 @@ func TestCheckMessages(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got := texts(schema.NewRecord(tt.field).Check(parse(t, `{"f":`+tt.value+`}`)))
+			r := schema.NewRecord(tt.field)
+			got := texts(r.Check(parse(t, `{"f":`+tt.value+`}`)))
 			if !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("Check(%s) = %q, want %q", tt.value, got, tt.want)
 			}
+			owned, _ := schema.Canonical(parse(t, `{"f":`+tt.value+`}`)).(map[string]any)
+			if got := texts(r.CheckOwned(owned)); !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("CheckOwned(%s) = %q, want %q", tt.value, got, tt.want)
+			}
 		})
+	}
+}
+
+// What stands in for absent fields is shared between checks, so none of them
+// may change it, and found valid once: a default that is not must be told each
+// time.
+func TestCheckOwnedSharesDefaults(t *testing.T) {
+	t.Parallel()
+	limits := schema.NewRecord(
+		schema.Set("codes", schema.Integer("").Between(1, 9)).Default([]int{1, 2, 2}),
+		schema.String("mode").Default("a").OneOf("a", "b"),
+	).Shorthands(schema.Alias(schema.String("kind"), "mode"))
+	r := schema.NewRecord(
+		schema.Nested("limits", limits),
+		schema.Nested("target", inner),
+		schema.Array("list", schema.Nested("", limits)),
+		schema.Integer("size").Default(10).Between(0, 5),
+	).Checks(schema.Conditional("limits.mode", schema.Match().Equal("b"), "list", schema.Match().Required()))
+	bad := []string{"target.host: required field missing", "size: value should be between 0 and 5"}
+	for value, want := range map[string][]string{
+		`{}`:                                bad,
+		`{"target":{"host":"h"},"size":1}`:  nil,
+		`{"target":{"host":"h"},"size":10}`: bad[1:],
+		`{"target":{"host":"h"},"size":1,"limits":{"kind":"c"}}`:                   {"limits.mode: expected one of: a, b"},
+		`{"target":{"host":"h"},"size":1,"limits":{"codes":[10,10]}}`:              {"limits.codes[0]: value should be between 1 and 9"},
+		`{"target":{"host":"h"},"size":1,"limits":{"mode":"b"},"list":[{},{}]}`:    nil,
+		`{"target":{"host":"h"},"size":1,"limits":{"mode":"b"}}`:                   {"list: required field missing", "@entity: failed conditional validation given value of field 'limits.mode'"},
+		`{"target":{"host":"h"},"size":1,"list":[{"mode":"b"},{"kind":"x"},null]}`: {"list[1].mode: expected one of: a, b", "list[2]: required field missing"},
+	} {
+		for range 2 {
+			owned, _ := schema.Canonical(parse(t, value)).(map[string]any)
+			if got := texts(r.CheckOwned(owned)); !reflect.DeepEqual(got, want) {
+				t.Errorf("CheckOwned(%s) = %q, want %q", value, got, want)
+			}
+		}
+		if got := texts(r.Check(parse(t, value))); !reflect.DeepEqual(got, want) {
+			t.Errorf("Check(%s) = %q, want %q", value, got, want)
+		}
+	}
+	full := r.Complete(parse(t, `{"target":{"host":"h"},"size":1}`))
+	want := map[string]any{
+		"limits": map[string]any{"codes": []any{int64(1), int64(2)}, "mode": "a"},
+		"target": map[string]any{"host": "h", "port": int64(6379)}, "size": int64(1),
+	}
+	if !reflect.DeepEqual(full, want) {
+		t.Errorf("Complete = %v, want %v", full, want)
 	}
 }
 

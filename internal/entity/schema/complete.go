@@ -39,8 +39,14 @@ func (r *Record) complete(v map[string]any, path string, c *checker) {
 	for i := range r.shorthands {
 		r.expand(&r.shorthands[i], v, path, c)
 	}
-	for _, f := range r.fields {
+	for i, f := range r.fields {
 		value, set := v[f.name]
+		if !set && c != nil && c.shared {
+			if s := r.standIn(i); s.fits {
+				v[f.name] = s.value
+				continue
+			}
+		}
 		if !set {
 			if value, set = f.missing(); !set {
 				continue
@@ -60,6 +66,48 @@ func (f *Field) missing() (any, bool) {
 		return map[string]any{}, true
 	}
 	return nil, false
+}
+
+// standIn is what stands in for the absent value of a field, completed. It is
+// shared and must not be changed.
+type standIn struct {
+	value any
+	// fits is true when there is such a value, and it is valid.
+	fits bool
+}
+
+// standIn returns that of the i-th field.
+func (r *Record) standIn(i int) *standIn {
+	r.prepare.Do(func() {
+		r.standIns = make([]standIn, len(r.fields))
+		for i, f := range r.fields {
+			value, set := f.missing()
+			if !set {
+				continue
+			}
+			var c checker
+			value = f.complete(value, "", &c)
+			c.field(f, value, "")
+			r.standIns[i] = standIn{value, len(c.violations) == 0}
+		}
+	})
+	return &r.standIns[i]
+}
+
+// is reports whether v is this very value, or an equal one that is plain.
+func (s *standIn) is(v any) bool {
+	if !s.fits {
+		return false
+	}
+	switch own := s.value.(type) {
+	case map[string]any:
+		m, ok := v.(map[string]any)
+		return ok && reflect.ValueOf(m).Pointer() == reflect.ValueOf(own).Pointer()
+	case []any:
+		l, ok := v.([]any)
+		return ok && len(l) == len(own) && reflect.ValueOf(l).Pointer() == reflect.ValueOf(own).Pointer()
+	}
+	return v == s.value
 }
 
 func (f *Field) complete(value any, path string, c *checker) any {
@@ -99,21 +147,28 @@ func (f *Field) complete(value any, path string, c *checker) any {
 
 // unique drops later duplicates of plain values, in place.
 func unique(list []any) []any {
-	if len(list) < 2 {
-		return list
+	const short = 16 // up to which comparing each with each is the least work
+	var seen map[any]bool
+	if len(list) > short {
+		seen = make(map[any]bool, len(list))
 	}
-	seen := make(map[any]bool, len(list))
-	return slices.DeleteFunc(list, func(e any) bool {
+	kept := list[:0]
+	for _, e := range list {
 		switch e.(type) {
 		case []any, map[string]any:
-			return false
+			kept = append(kept, e)
+			continue
 		}
-		if seen[e] {
-			return true
+		if seen[e] || seen == nil && slices.Contains(kept, e) {
+			continue
 		}
-		seen[e] = true
-		return false
-	})
+		if seen != nil {
+			seen[e] = true
+		}
+		kept = append(kept, e)
+	}
+	clear(list[len(kept):])
+	return kept
 }
 
 // expand replaces one shorthand in v by what it stands for.

@@ -101,10 +101,12 @@ func Conditional(ifField string, when *Field, thenField string, then *Field) Ent
 	}
 }
 
+// accepts reports whether a field made with Match accepts v.
 func (f *Field) accepts(v any) bool {
-	var c checker
-	c.field(f, v, "")
-	return len(c.violations) == 0
+	if v == nil {
+		return !f.required
+	}
+	return !f.forbidden && f.broken(v) == ""
 }
 
 // Custom is a check in Go over these fields. It does not run when one of them

@@ -5,6 +5,7 @@ package schema
 import (
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // Violation is one reason why a value does not fit its schema. Path leads to
@@ -29,6 +30,9 @@ type Record struct {
 	byName     map[string]*Field
 	checks     []EntityCheck
 	shorthands []Shorthand
+
+	prepare  sync.Once
+	standIns []standIn // of the fields
 }
 
 // NewRecord returns a record of these fields, in this order. It panics when a
@@ -117,6 +121,15 @@ func (r *Record) CompleteChecked(value map[string]any) (map[string]any, []Violat
 		v = map[string]any{}
 	}
 	return v, r.CompleteOwned(v)
+}
+
+// CheckOwned is Check for a canonical value of the caller's. It may put defaults
+// into it that are shared: the value is not to be used any more.
+func (r *Record) CheckOwned(value map[string]any) []Violation {
+	c := checker{shared: true}
+	r.complete(value, "", &c)
+	r.validate(value, "", &c)
+	return c.violations
 }
 
 // CompleteOwned completes a canonical value in place and returns what is wrong

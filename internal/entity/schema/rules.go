@@ -41,11 +41,12 @@ func (f *Field) rule(rank int, text string, check func(v any) string) *Field {
 func (f *Field) OneOf(values ...any) *Field {
 	list := canonicalList(values)
 	text := joined(list)
+	message := "expected one of: " + text
 	return f.rule(rankOneOf, "one_of "+text, func(v any) string {
 		if slices.Contains(list, v) {
 			return ""
 		}
-		return "expected one of: " + text
+		return message
 	})
 }
 
@@ -64,11 +65,12 @@ func (f *Field) NotOneOf(values ...any) *Field {
 // Equal accepts only v.
 func (f *Field) Equal(v any) *Field {
 	want := Canonical(v)
+	message := fmt.Sprintf("value must be %v", want)
 	return f.rule(rankEqual, fmt.Sprintf("eq %v", want), func(v any) string {
 		if v == want {
 			return ""
 		}
-		return fmt.Sprintf("value must be %v", want)
+		return message
 	})
 }
 
@@ -161,8 +163,12 @@ func (f *Field) Matches(pattern string) *Field {
 // MatchesNot refuses text that pattern (RE2) is found in, with this message.
 func (f *Field) MatchesNot(pattern, message string) *Field {
 	re := regexp.MustCompile(pattern)
+	found := re.MatchString
+	if plain, whole := re.LiteralPrefix(); whole {
+		found = func(s string) bool { return strings.Contains(s, plain) }
+	}
 	return f.rule(rankMatch, "match_none "+pattern, func(v any) string {
-		if s, ok := v.(string); ok && re.MatchString(s) {
+		if s, ok := v.(string); ok && found(s) {
 			return message
 		}
 		return ""
@@ -225,16 +231,20 @@ func (f *Field) UUID() *Field {
 func (f *Field) ExclusiveSubsets(subsets ...[]string) *Field {
 	return f.rule(rankSets, fmt.Sprintf("mutually_exclusive_subsets %q", subsets), func(v any) string {
 		list, _ := v.([]any)
-		var hit []string
+		var hit [][]string
 		for _, subset := range subsets {
 			if slices.ContainsFunc(subset, func(s string) bool { return slices.Contains(list, any(s)) }) {
-				hit = append(hit, "("+quoted(subset)+")")
+				hit = append(hit, subset)
 			}
 		}
 		if len(hit) <= 1 {
 			return ""
 		}
-		return "these sets are mutually exclusive: " + strings.Join(hit, ", ")
+		texts := make([]string, len(hit))
+		for i, subset := range hit {
+			texts[i] = "(" + quoted(subset) + ")"
+		}
+		return "these sets are mutually exclusive: " + strings.Join(texts, ", ")
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 // starts with /, or a regular expression that starts with ~/.
 func RoutePath(name string) *schema.Field {
 	return schema.String(name).
-		MatchesNot("^([^/~]|~[^/]|~$)", "should start with: / (fixed path) or ~/ (regex path)").
+		MatchesNot("^([^/~]|~([^/]|$))", "should start with: / (fixed path) or ~/ (regex path)").
 		MatchesNot("//", "must not have empty segments").
 		CustomString("route_path", checkRoutePath)
 }

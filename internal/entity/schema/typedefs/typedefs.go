@@ -145,6 +145,9 @@ var escape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 
 // badEscape returns the message for a percent sign that starts no escape.
 func badEscape(s string) string {
+	if strings.IndexByte(s, '%') < 0 {
+		return ""
+	}
 	raw := escape.ReplaceAllString(s, "___")
 	i := strings.IndexByte(raw, '%')
 	if i < 0 {
