@@ -24,6 +24,8 @@ type Owner struct {
 	// Object is the part's main object, of the generation that was translated.
 	Object     Object `json:"object,omitzero"`
 	Generation int64  `json:"generation,omitempty"`
+	// Plugins is the plugins annotation of that generation.
+	Plugins string `json:"plugins,omitempty"`
 	// Spec is what applies of an object that has no entities of its own.
 	Spec json.RawMessage `json:"spec,omitempty"`
 	// LastGood says that a later generation was invalid.

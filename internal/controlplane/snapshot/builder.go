@@ -45,6 +45,7 @@ type Builder struct {
 type part struct {
 	object     fragment.ObjectRef
 	generation int64
+	plugins    string
 	spec       []byte
 	lastGood   bool
 	keys       []entity.Key
@@ -101,7 +102,7 @@ func (b *Builder) free(o fragment.Owner, freed map[entity.Key]struct{}) {
 }
 
 func (b *Builder) put(f *fragment.Fragment) error {
-	p := &part{object: f.Object, generation: f.Generation, spec: f.Spec, lastGood: f.LastGood}
+	p := &part{object: f.Object, generation: f.Generation, plugins: f.Plugins, spec: f.Spec, lastGood: f.LastGood}
 	var errs []error
 	for _, e := range f.Entities {
 		key := entity.KeyOf(e)
@@ -215,7 +216,7 @@ func (b *Builder) Export() shard.Snapshot {
 				Group: p.object.Group, Version: p.object.Version, Kind: p.object.Kind,
 				Namespace: p.object.Namespace, Name: p.object.Name, UID: string(p.object.UID),
 			},
-			Generation: p.generation, Spec: p.spec, LastGood: p.lastGood, Entities: p.keys,
+			Generation: p.generation, Plugins: p.plugins, Spec: p.spec, LastGood: p.lastGood, Entities: p.keys,
 		})
 	}
 	slices.SortFunc(out.Owners, func(a, b shard.Owner) int {
@@ -237,7 +238,7 @@ func Restore(s shard.Snapshot) ([]fragment.Fragment, error) {
 				Group: o.Object.Group, Version: o.Object.Version, Kind: o.Object.Kind,
 				Namespace: o.Object.Namespace, Name: o.Object.Name, UID: types.UID(o.Object.UID),
 			},
-			Generation: o.Generation, Spec: o.Spec, LastGood: o.LastGood,
+			Generation: o.Generation, Plugins: o.Plugins, Spec: o.Spec, LastGood: o.LastGood,
 		}
 		for _, key := range o.Entities {
 			found, ok := s.Records.Get(configsync.KeyDigest(key))

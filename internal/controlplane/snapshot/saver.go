@@ -79,7 +79,7 @@ func sameContent(a, b shard.Snapshot) bool {
 	same := func(a, b shard.Owner) bool {
 		entities := slices.Equal(a.Entities, b.Entities)
 		return entities && a.Kind == b.Kind && a.Namespace == b.Namespace && a.Name == b.Name &&
-			a.Object == b.Object && a.Generation == b.Generation && a.LastGood == b.LastGood && bytes.Equal(a.Spec, b.Spec)
+			a.Object == b.Object && a.Generation == b.Generation && a.LastGood == b.LastGood && a.Plugins == b.Plugins && bytes.Equal(a.Spec, b.Spec)
 	}
 	return a.Records.Len() > 0 && a.Records.Hash() == b.Records.Hash() && slices.EqualFunc(a.Owners, b.Owners, same)
 }

@@ -85,8 +85,20 @@ func (g *graph) deliver(o fragment.Owner, d *Delivery) {
 			Kind: string(subjectOf(o).Kind), Namespace: n.object.GetNamespace(), Name: n.object.GetName(), UID: n.object.GetUID(),
 		}
 		f.Generation = n.object.GetGeneration()
+		f.Plugins = pluginsOf(n.object)
+	}
+	if n.lastGood && n.good == nil { // revived
+		f.Plugins = g.restored[o].plugins
 	}
 	d.Changed = append(d.Changed, f)
+}
+
+// pluginsOf returns the plugins annotation of an object, if there is one.
+func pluginsOf(o client.Object) string {
+	if o == nil {
+		return ""
+	}
+	return o.GetAnnotations()[fragment.AnnotationPlugins]
 }
 
 // spec returns what is published of a policy, so that a successor knows its last

@@ -170,6 +170,9 @@ func (g *graph) evaluate(n *unit) {
 		}
 		delete(g.restored, n.owner)
 	}
+	if pluginsOf(n.object) != pluginsOf(subject) { // which is published, also if it changes no entity
+		g.changed[n.owner] = struct{}{}
+	}
 	n.pending, n.problems, n.object = false, result.Problems, subject
 	g.replace(n, r.deps, result)
 }

@@ -17,6 +17,7 @@ type restored struct {
 	uid        types.UID
 	generation int64
 	entities   []entity.Entity
+	plugins    string // annotation
 	spec       []byte // of an object without entities
 	// uses names the units that brought what the entities refer to.
 	uses map[entity.Key]fragment.Owner
@@ -39,7 +40,7 @@ func (g *graph) restore(fragments []fragment.Fragment) {
 		if len(f.Entities) == 0 && f.Spec == nil {
 			continue
 		}
-		old := restored{f.Object.UID, f.Generation, f.Entities, f.Spec, make(map[entity.Key]fragment.Owner)}
+		old := restored{f.Object.UID, f.Generation, f.Entities, f.Plugins, f.Spec, make(map[entity.Key]fragment.Owner)}
 		for _, e := range f.Entities {
 			for _, key := range references(e) {
 				if o, known := owners[key]; known {
@@ -83,7 +84,7 @@ func (g *graph) restoreTemplate(p *entity.Plugin) {
 	template := *p
 	template.ID, template.Service, template.Route, template.Consumer, template.ConsumerGroup = "", nil, nil, nil, nil
 	if isMerged(p) {
-		template = *withPath(&template, nil)
+		template = *withoutPath(&template)
 	}
 	// The suffix that made an instance's name unique is not known here.
 	template.InstanceName = ""

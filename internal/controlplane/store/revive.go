@@ -5,7 +5,7 @@ package store
 import (
 	"fmt"
 	"maps"
-	"strings"
+	"slices"
 
 	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
 	netv1 "k8s.io/api/networking/v1"
@@ -121,66 +121,54 @@ func (v *revival) sni(s *entity.SNI) {
 	}
 }
 
-// plugins attaches the plugins of the object's routes as they are now. What
-// stood for none, a marker or the object's own rewrite, stays.
+// plugins attaches the plugins of the object's routes as they are now, and makes
+// the object's own rewrite a part of them.
 func (v *revival) plugins(stream bool) {
 	from := kongcrd.Referrer{
 		Object: v.object, Refs: v.refs, Stream: stream,
-		Annotations: map[string]string{fragment.AnnotationPlugins: strings.Join(v.old.pluginNames(v.owner.Namespace), ",")},
+		Annotations: map[string]string{fragment.AnnotationPlugins: v.old.plugins},
 	}
 	kongcrd.Attach(from, fragment.ClaimPluginOnRoute, v.routes, &v.result)
-	made := make(map[entity.ID]int)
-	routes := make(map[entity.ID]bool)
-	for i, e := range v.result.Entities {
-		made[e.EntityID()] = i
-		if r, ok := e.(*entity.Route); ok {
-			routes[r.ID] = true
+	for _, e := range v.old.entities {
+		if r, ok := e.(*entity.Route); ok && v.serves(r.ID) {
+			if uri := v.old.rewrite(r.ID); uri != nil {
+				v.result.Entities, _ = ingress.Rewrite(v.result.Entities, r, uri)
+			}
 		}
 	}
-	for _, e := range v.old.entities {
+}
+
+func (v *revival) serves(route entity.ID) bool {
+	return slices.ContainsFunc(v.routes, func(a kongcrd.Attachment) bool { return a.Route == route })
+}
+
+// rewrite returns the path that the object's rewrite annotation gave a route:
+// that of a plugin of the object's own, or what was merged into another. It is
+// nil if there is none.
+func (old restored) rewrite(route entity.ID) any {
+	for _, e := range old.entities {
 		p, ok := e.(*entity.Plugin)
-		if !ok || p.Route == nil || !routes[p.Route.ID] {
+		if !ok || p.Route == nil || p.Route.ID != route {
 			continue
 		}
-		i, again := made[p.ID]
-		_, _, ofPlugin := pluginOf(p)
-		switch {
-		case again && ofPlugin:
-			v.result.Entities[i] = rewritten(v.result.Entities[i].(*entity.Plugin), p)
-		case !again && !ofPlugin:
-			v.result.Entities = append(v.result.Entities, p)
+		if _, _, ofPlugin := pluginOf(p); isMerged(p) || !ofPlugin {
+			if uri := replacedPath(p); uri != nil {
+				return uri
+			}
 		}
 	}
+	return nil
 }
 
-// rewritten returns a plugin with the path that the object's rewrite annotation
-// had put into its predecessor, unless it replaces the path itself.
-func rewritten(p, old *entity.Plugin) *entity.Plugin {
-	uri := replacedPath(old)
-	if p.Name != old.Name || !isMerged(old) || uri == nil || replacedPath(p) != nil {
-		return p
-	}
-	return withPath(p, uri)
-}
-
-// withPath returns a request-transformer with another path, nil for none.
-func withPath(p *entity.Plugin, uri any) *entity.Plugin {
+// withoutPath returns a request-transformer that leaves the path as it is.
+func withoutPath(p *entity.Plugin) *entity.Plugin {
 	replace, _ := p.Config["replace"].(map[string]any)
 	out := *p
 	out.Config, replace = maps.Clone(p.Config), maps.Clone(replace)
-	if out.Config == nil {
-		out.Config = make(map[string]any)
-	}
-	if replace == nil {
-		replace = make(map[string]any)
-	}
-	replace["uri"] = uri
-	if uri == nil {
-		delete(replace, "uri")
-	}
-	out.Config["replace"] = replace
-	if len(replace) == 0 {
+	if delete(replace, "uri"); len(replace) == 0 {
 		delete(out.Config, "replace")
+	} else {
+		out.Config["replace"] = replace
 	}
 	return &out
 }

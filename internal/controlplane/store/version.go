@@ -118,7 +118,7 @@ func (old restored) consumer(now *kongv1.KongConsumer) client.Object {
 		}
 	}
 	v.Annotations = annotations(now, tags)
-	v.Annotations[fragment.AnnotationPlugins] = strings.Join(old.pluginNames(now.Namespace), ",")
+	v.Annotations[fragment.AnnotationPlugins] = old.plugins
 	return v
 }
 
@@ -200,27 +200,6 @@ func annotations(now client.Object, tags []string) map[string]string {
 		out[fragment.AnnotationTags] = strings.Join(tags[i+1:], ",")
 	}
 	return out
-}
-
-// pluginNames returns the plugins that the entities are attached to, as the
-// plugins annotation of an object in the namespace names them.
-func (old restored) pluginNames(namespace string) []string {
-	var names []string
-	for _, e := range old.entities {
-		p, ok := e.(*entity.Plugin)
-		if !ok {
-			continue
-		}
-		_, owner, ok := pluginOf(p)
-		switch {
-		case !ok:
-		case owner.Namespace == "" || owner.Namespace == namespace:
-			names = append(names, owner.Name)
-		default:
-			names = append(names, owner.Namespace+":"+owner.Name)
-		}
-	}
-	return fragment.Unique(names)
 }
 
 func protocols(p *entity.Plugin) (out []kongv1.KongProtocol) {

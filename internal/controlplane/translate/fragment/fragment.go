@@ -209,6 +209,9 @@ type Fragment struct {
 	Object     ObjectRef
 	Generation int64
 	Entities   []entity.Entity
+	// Plugins is the plugins annotation of that version: entities do not tell
+	// which plugin is missing.
+	Plugins string
 	// Spec is what applies of an object that has no entities of its own, a
 	// KongUpstreamPolicy's spec or a KongIngress's upstream, as JSON.
 	Spec []byte

@@ -33,20 +33,21 @@ func (t *translation) rewrite(routes []*entity.Route) {
 		return
 	}
 	for _, r := range routes {
-		if !t.rewriteInto(r, uri) {
-			t.result.Entities = append(t.result.Entities, &entity.Plugin{
-				ID: fragment.ID(entity.KindPlugin, "rewrite|"+string(r.ID)), Name: rewritePlugin, Route: &entity.Ref{ID: r.ID},
-				Config: map[string]any{"replace": map[string]any{"uri": uri}}, Tags: r.Tags,
-			})
+		var conflict bool
+		if t.result.Entities, conflict = Rewrite(t.result.Entities, r, uri); conflict {
+			t.result.Report(t.ref, field, fragment.ReasonConflict,
+				"the plugin request-transformer of the route replaces the path as well; the annotation is ignored", "remove one of the two")
 		}
 	}
 }
 
-// rewriteInto adds the replacement to the request-transformers of a route, and
-// reports whether one of them runs for everybody.
-func (t *translation) rewriteInto(r *entity.Route, uri string) bool {
+// Rewrite returns the entities with the replacement of a route's path, uri being
+// what the plugin has there: as a part of the route's request-transformers, and
+// as one of its own if none of them runs for everybody. It reports whether one of
+// them replaces the path already.
+func Rewrite(entities []entity.Entity, r *entity.Route, uri any) (out []entity.Entity, conflict bool) {
 	everybody := false
-	for i, e := range t.result.Entities {
+	for i, e := range entities {
 		p, ok := e.(*entity.Plugin)
 		if !ok || p.Name != rewritePlugin || p.Route == nil || p.Route.ID != r.ID {
 			continue
@@ -54,8 +55,7 @@ func (t *translation) rewriteInto(r *entity.Route, uri string) bool {
 		everybody = everybody || p.Consumer == nil && p.ConsumerGroup == nil
 		replace, _ := p.Config["replace"].(map[string]any)
 		if own, has := replace["uri"]; has && own != nil {
-			t.result.Report(t.ref, fragment.AnnotationField(fragment.AnnotationRewrite), fragment.ReasonConflict,
-				"the plugin request-transformer of the route replaces the path as well; the annotation is ignored", "remove one of the two")
+			conflict = true
 			continue
 		}
 		merged := *p
@@ -68,9 +68,15 @@ func (t *translation) rewriteInto(r *entity.Route, uri string) bool {
 		}
 		replace["uri"] = uri
 		merged.Config["replace"] = replace
-		t.result.Entities[i] = &merged
+		entities[i] = &merged
 	}
-	return everybody
+	if !everybody {
+		entities = append(entities, &entity.Plugin{
+			ID: fragment.ID(entity.KindPlugin, "rewrite|"+string(r.ID)), Name: rewritePlugin, Route: &entity.Ref{ID: r.ID},
+			Config: map[string]any{"replace": map[string]any{"uri": uri}}, Tags: r.Tags,
+		})
+	}
+	return entities, conflict
 }
 
 // rewriteTemplate turns the annotation's value into the template of the plugin:
