@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kong/kong-istio-gateway/api/v1alpha1"
+	"github.com/kong/kong-istio-gateway/internal/asynctest"
 	"github.com/kong/kong-istio-gateway/internal/configsync"
 	streamclient "github.com/kong/kong-istio-gateway/internal/configsync/client"
 	"github.com/kong/kong-istio-gateway/internal/configsync/shard"
@@ -33,7 +34,7 @@ import (
 // runManager runs a manager until stop is called or the test ends.
 func runManager(t *testing.T, o options) (stop func()) {
 	t.Helper()
-	logs := &lines{}
+	logs := &asynctest.Log{}
 	ctrl.SetLogger(newLogger(o, logs))
 	mgr, err := assemble(managerConfig(t), o)
 	must(t, err)

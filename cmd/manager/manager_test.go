@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -26,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kong/kong-istio-gateway/api/v1alpha1"
+	"github.com/kong/kong-istio-gateway/internal/asynctest"
 	"github.com/kong/kong-istio-gateway/test/apiserver"
 )
 
@@ -131,27 +131,9 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// lines collects log lines.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // TestManager runs the whole manager, with nothing but its shipped rights, against a real API server.
 func TestManager(t *testing.T) {
-	logs := &lines{}
+	logs := &asynctest.Log{}
 	o, err := parseOptions([]string{
 		"--leader-elect", "--health-probe-bind-address=" + freeAddress(t), "--metrics-bind-address=" + freeAddress(t),
 		"--config-stream-bind-address=" + freeAddress(t), "--proxy-image=proxy:test",

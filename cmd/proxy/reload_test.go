@@ -18,38 +18,23 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/kong/kong-istio-gateway/internal/asynctest"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/status"
 )
 
-const reloadWait = 20 * time.Second
+const reloadWait = asynctest.Patience
+
+var until = asynctest.Until
 
 // alone is a proxy that runs from a declarative file.
 type alone struct {
 	*process
 	url    string
 	client *http.Client
-	logged lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	all strings.Builder
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all.String()
+	logged asynctest.Log
 }
 
 func startAlone(t *testing.T, path string, more ...string) *alone {
@@ -91,17 +76,6 @@ func startWith(t *testing.T, o *options) *alone {
 	})
 	a.url = "http://" + a.engine.Addresses()[0].String()
 	return a
-}
-
-func until(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(reloadWait); !done(); {
-		if now := <-tick.C; now.After(end) {
-			t.Fatalf("timed out waiting for %s", what)
-		}
-	}
 }
 
 // get returns the body of an answer with status 200, else what went wrong.
@@ -298,7 +272,7 @@ func TestReloadRefuses(t *testing.T) {
 		{"several problems", "_format_version: \"3.0\"\nservices:\n- name: s\n  url: http://127.0.0.1:1\n  retries: many\n  routes:\n  - {name: r, paths: [nope]}\nplugins:\n- name: no-such-plugin\n",
 			[]string{path + ":5: ", path + ":7: ", path + ":9: "}},
 		{"not YAML", "services: [", []string{path + ":"}},
-		{"what the engine cannot run", "_format_version: \"3.0\"\nservices:\n- {name: s, host: h, port: 1, protocol: ws}\n", []string{path + ":3: services[0] 's': protocol: "}},
+		{"what the engine cannot run", "_format_version: \"3.0\"\nservices:\n- {name: s, host: h, port: 1, protocol: tcp, routes: [{name: r, paths: [/]}]}\n", []string{path + ":3: services[0].routes[0] 'r': service: the service is missing or cannot be used"}},
 		{"empty", "", []string{path}},
 	} {
 		swap(t, path, c.text)
@@ -341,7 +315,7 @@ func TestReloadRefuses(t *testing.T) {
 
 func TestStartRefuses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kong.yml")
-	for name, text := range map[string]string{"a problem": "services: 5", "nothing that can run": "_format_version: \"3.0\"\nservices:\n- {name: s, host: h, port: 1, protocol: ws}\n"} {
+	for name, text := range map[string]string{"a problem": "services: 5", "nothing that can run": "_format_version: \"3.0\"\nservices:\n- {name: s, host: h, port: 1, protocol: tcp, routes: [{name: r, paths: [/]}]}\n"} {
 		put(t, path, text)
 		o, err := parseOptions([]string{"--declarative-config", path, "--proxy-listen", "off", "--status-listen", "off"}, func(string) (string, bool) { return "", false })
 		if err != nil {

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/asynctest"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/vault"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
@@ -162,7 +163,7 @@ plugins:
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log lockedBuffer
+	var log asynctest.Log
 	p, err := newProcess(o, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +189,7 @@ func TestSecretsOfAnotherNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.vault = vault.Settings{Root: root, Interval: time.Minute, Isolation: true}
-	var log lockedBuffer
+	var log asynctest.Log
 	p, err := newProcess(o, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -230,7 +231,7 @@ func TestSecretsOfAFleet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log lockedBuffer
+	var log asynctest.Log
 	p, err := newProcess(o, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)

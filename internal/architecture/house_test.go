@@ -30,7 +30,7 @@ func TestEveryPackageHasAFloor(t *testing.T) {
 	floors := regexp.MustCompile("^(?:" + strings.Join([]string{
 		api, entity, contract, configsync, pluginkit, plugins, operator, controlplane, dataplane, controllers,
 		`cmd/(manager|proxy|kubectl-kig)`,
-		`internal/architecture`,
+		`internal/architecture`, `internal/asynctest`,
 		`hack/[^/]+`,
 		`config`, `bundle(/.*)?`,
 		`test(/.*)?`,
@@ -109,7 +109,7 @@ func TestPluginsStandAlone(t *testing.T) {
 
 func TestProgramsHoldNoTestCode(t *testing.T) {
 	load(t).never(t, `cmd/[^/]+|internal/plugins(/.*)?|internal/dataplane(/.*)?`, "test code is for tests",
-		isWithin(`internal/plugin/plugintest|test(/.*)?`))
+		isWithin(`internal/plugin/plugintest|internal/asynctest|test(/.*)?`))
 }
 
 func TestSchemasKnowOnlyEntity(t *testing.T) {

@@ -25,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/asynctest"
 	"github.com/kong/kong-istio-gateway/internal/configsync"
 	"github.com/kong/kong-istio-gateway/internal/configsync/client"
 	"github.com/kong/kong-istio-gateway/internal/configsync/server"
@@ -36,29 +37,9 @@ const serverName = "stream.kong-system.svc"
 var edge = configsync.Gateway{Namespace: "kong-istio", Name: "edge"}
 
 // patience bounds every wait; a test that needs it all has failed.
-const patience = 20 * time.Second
+const patience = asynctest.Patience
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	if !holdsInTime(ok) {
-		t.Fatalf("in vain: %s", what)
-	}
-}
-
-// holdsInTime tells whether ok is true before patience ends.
-func holdsInTime(ok func() bool) bool {
-	end, tick := time.NewTimer(patience), time.NewTicker(time.Millisecond)
-	defer end.Stop()
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-end.C:
-			return false
-		case <-tick.C:
-		}
-	}
-	return true
-}
+var eventually = asynctest.Until
 
 // checkLeaks fails the test when goroutines of the stream outlive it.
 func checkLeaks(t *testing.T) {
@@ -66,7 +47,7 @@ func checkLeaks(t *testing.T) {
 	t.Cleanup(func() {
 		var stacks string
 		buf := make([]byte, 1<<20)
-		if !holdsInTime(func() bool {
+		if !asynctest.Comes(func() bool {
 			stacks = string(buf[:runtime.Stack(buf, true)])
 			return !strings.Contains(stacks, "configsync/server.") && !strings.Contains(stacks, "grpc/internal/transport") &&
 				!strings.Contains(stacks, "configsync/client.")

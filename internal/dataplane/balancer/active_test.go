@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/asynctest"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
@@ -35,17 +36,6 @@ func (w *world) set(port uint16, status int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.answers[port] = func() (int, error) { return status, err }
-}
-
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(10 * time.Second); !done(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain until %s", what)
-		}
-	}
 }
 
 // watched returns a balancer with two targets that are asked all the time.
@@ -91,7 +81,7 @@ func TestActiveChecks(t *testing.T) {
 			b := watched(t, w, nil)
 			second := b.Peers()[1]
 			w.set(2, c.status, c.err)
-			eventually(t, "the target is out", func() bool { return second.Health() == Unhealthy })
+			asynctest.Until(t, "the target is out", func() bool { return second.Health() == Unhealthy })
 			for range 10 {
 				p, err := b.Pick("", nil)
 				if err != nil || p == second {
@@ -99,9 +89,9 @@ func TestActiveChecks(t *testing.T) {
 				}
 			}
 			w.set(1, c.status, c.err)
-			eventually(t, "nobody is left", func() bool { _, err := b.Pick("", nil); return err != nil })
+			asynctest.Until(t, "nobody is left", func() bool { _, err := b.Pick("", nil); return err != nil })
 			w.set(2, 302, nil)
-			eventually(t, "the target is back", func() bool { p, err := b.Pick("", nil); return err == nil && p == second })
+			asynctest.Until(t, "the target is back", func() bool { p, err := b.Pick("", nil); return err == nil && p == second })
 		})
 	}
 }
@@ -111,7 +101,7 @@ func TestActiveChecksIgnoreOtherStatuses(t *testing.T) {
 	w := newWorld()
 	w.set(2, 418, nil)
 	b := watched(t, w, nil)
-	eventually(t, "it was asked", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.asked[2] > 5 })
+	asynctest.Until(t, "it was asked", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.asked[2] > 5 })
 	if h := b.Peers()[1].Health(); h != Healthy {
 		t.Errorf("got %v", h)
 	}
@@ -127,7 +117,7 @@ func TestActiveChecksIgnoreOtherStatuses(t *testing.T) {
 func TestActiveChecksEnd(t *testing.T) {
 	w := newWorld()
 	b := watched(t, w, func(c *entity.ActiveHealthcheck) { c.Unhealthy.Interval = nil })
-	eventually(t, "it was asked", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.asked[1] > 0 })
+	asynctest.Until(t, "it was asked", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.asked[1] > 0 })
 	b.Close()
 	w.mu.Lock()
 	before := w.asked[1]
@@ -158,7 +148,7 @@ func TestActiveChecksOfNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	eventually(t, "it was asked", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.asked[80] > 0 })
+	asynctest.Until(t, "it was asked", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.asked[80] > 0 })
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.last.Addr.String() != "10.0.0.9:80" || w.last.Host != "a.test" || w.last.ServerName != "a.test" || w.last.Path != "/" {
@@ -183,7 +173,7 @@ func TestActiveChecksShowTheCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	eventually(t, "the target is asked", func() bool {
+	asynctest.Until(t, "the target is asked", func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return w.asked[1] > 0

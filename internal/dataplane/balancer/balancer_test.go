@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/asynctest"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
@@ -487,7 +488,7 @@ func TestNames(t *testing.T) {
 
 	dns.set("srv.test") // is gone
 	clock.Add(11)
-	eventually(t, "the addresses of a name that is gone are", func() bool {
+	asynctest.Until(t, "the addresses of a name that is gone are", func() bool {
 		if err := b.Prepare(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -4,7 +4,6 @@ package engine_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/asynctest"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/engine"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
@@ -29,33 +29,17 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = asynctest.Patience
 
-// lockedBuffer is a log that tests read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+var until = asynctest.Until
 
 // rig is a started engine with a plaintext and a TLS listener.
 type rig struct {
 	*engine.Engine
 	t             testing.TB
 	plain, secure string
-	log           *lockedBuffer
-	access        *lockedBuffer
+	log           *asynctest.Log
+	access        *asynctest.Log
 	accessLog     *engine.AccessLog
 	schemas       entity.SchemaSet
 	drained       bool
@@ -84,7 +68,7 @@ type rigOptions struct {
 // startRig runs an engine with the configuration until the test ends.
 func startRig(t testing.TB, config string, o rigOptions) *rig {
 	t.Helper()
-	r := &rig{t: t, log: &lockedBuffer{}, access: &lockedBuffer{}}
+	r := &rig{t: t, log: &asynctest.Log{}, access: &asynctest.Log{}}
 	if r.accessLog = o.accessLog; r.accessLog == nil {
 		r.accessLog = engine.NewAccessLog(r.access)
 	}
@@ -321,16 +305,4 @@ func (w *wire) ended() {
 func (r *rig) get(path string) (*http.Response, string) {
 	r.t.Helper()
 	return dialRig(r.t, r.plain).send("GET " + path + " HTTP/1.1\r\nHost: client.test\r\nConnection: close\r\n\r\n").answer("GET")
-}
-
-// until waits for a condition.
-func until(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); !done(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }

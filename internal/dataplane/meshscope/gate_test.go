@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/asynctest"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
@@ -125,18 +126,6 @@ func newGate(t *testing.T, wait time.Duration) (*steps, *sidecar) {
 	return &steps{Gate: g}, s
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(10 * time.Second)
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		case <-time.After(time.Millisecond):
-		}
-	}
-}
-
 // covered is the scope of addresses that all have an egress entry.
 func covered(hash string) func(netip.AddrPort) (Scope, bool) {
 	return func(netip.AddrPort) (Scope, bool) { return Scope{Hash: hash}, true }
@@ -160,7 +149,7 @@ func TestTrafficFollowsTheScope(t *testing.T) {
 		t.Error("one new route makes the whole gateway unready")
 	}
 	s.listen(b)
-	eventually(t, "the new route is served", func() bool { return s.serves("r1>"+a, "r2>"+b) })
+	asynctest.Until(t, "the new route is served", func() bool { return s.serves("r1>"+a, "r2>"+b) })
 	if s.late == 0 {
 		t.Error("the engine was not told that it came later")
 	}
@@ -176,7 +165,7 @@ func TestWaitIsBounded(t *testing.T) {
 	if g.Settled() {
 		t.Fatal("settled without a listener")
 	}
-	eventually(t, "served all the same", func() bool { return s.serves("r1>"+a) && g.Settled() })
+	asynctest.Until(t, "served all the same", func() bool { return s.serves("r1>"+a) && g.Settled() })
 	if p := g.Pending(); len(p) != 1 || p[0].Address.String() != a {
 		t.Fatalf("pending %v", p)
 	}
@@ -184,7 +173,7 @@ func TestWaitIsBounded(t *testing.T) {
 	s.down = false
 	s.mu.Unlock()
 	s.listen(a)
-	eventually(t, "no longer pending", func() bool { return len(g.Pending()) == 0 })
+	asynctest.Until(t, "no longer pending", func() bool { return len(g.Pending()) == 0 })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.retired) != 1 || s.retired[0].String() != a {
@@ -207,7 +196,7 @@ func TestHeldUntilReleased(t *testing.T) {
 	g.Apply(t.Context(), set, func(netip.AddrPort) (Scope, bool) { return Scope{Hash: "1", Held: true}, true })
 	before := func() int { s.mu.Lock(); defer s.mu.Unlock(); return s.asked }
 	n := before()
-	eventually(t, "some more polls", func() bool { return before() > n+20 })
+	asynctest.Until(t, "some more polls", func() bool { return before() > n+20 })
 	if !s.serves() {
 		t.Fatalf("held, and served: %v", s.served)
 	}

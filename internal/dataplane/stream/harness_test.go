@@ -3,7 +3,6 @@
 package stream
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -23,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/asynctest"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/dial"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/listener"
@@ -36,32 +36,16 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = asynctest.Patience
 
-// lockedBuffer is a log that tests read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+var until = asynctest.Until
 
 // rig is a started server. Ports are those of its listeners.
 type rig struct {
 	*Server
 	t       testing.TB
 	ports   []int
-	log     *lockedBuffer
+	log     *asynctest.Log
 	schemas entity.SchemaSet
 	drained bool
 	// logged receives each session that the plugin "probe" logs.
@@ -75,7 +59,7 @@ type rig struct {
 // ends. The flags are those of the listeners.
 func start(t testing.TB, change func(*Settings), flags ...string) *rig {
 	t.Helper()
-	r := &rig{t: t, log: &lockedBuffer{}, logged: make(chan *pipeline.Session, 1000), closed: make(chan string, 100)}
+	r := &rig{t: t, log: &asynctest.Log{}, logged: make(chan *pipeline.Session, 1000), closed: make(chan string, 100)}
 	settings := DefaultSettings()
 	if change != nil {
 		change(&settings)
@@ -224,22 +208,6 @@ func (r *rig) session() *pipeline.Session {
 	case <-time.After(patience):
 		r.t.Fatalf("no session was logged\n%s", r.log.String())
 		return nil
-	}
-}
-
-// until waits for a condition.
-func until(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-		select {
-		case <-time.After(time.Millisecond):
-		case <-t.Context().Done():
-			t.Fatalf("the test ended while it waited: %s", what)
-		}
 	}
 }
 

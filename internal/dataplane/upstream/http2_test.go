@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/asynctest"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http1"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http2"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/http2/session"
@@ -89,17 +90,6 @@ func answered(t *testing.T, s *session.Stream) {
 	s.Done()
 }
 
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(http2Patience); !done(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-}
-
 func TestSharedConnections(t *testing.T) {
 	address, release := http2Server(t, 10)
 	d := &countingDialer{}
@@ -161,7 +151,7 @@ func TestSharedRetirement(t *testing.T) {
 	// What is under way goes on; then the connection ends.
 	close(release)
 	answered(t, old)
-	eventually(t, "the end of the retired connection", func() bool { return x.Err() != nil })
+	asynctest.Until(t, "the end of the retired connection", func() bool { return x.Err() != nil })
 	// The other one is kept, until the pool is closed.
 	pools.Sweep()
 	pools.Sweep()
@@ -169,7 +159,7 @@ func TestSharedRetirement(t *testing.T) {
 		t.Error("a pool with a connection is forgotten")
 	}
 	pools.Close()
-	eventually(t, "the end of all", func() bool { return s.Session().Err() != nil })
+	asynctest.Until(t, "the end of all", func() bool { return s.Session().Err() != nil })
 }
 
 // TestSharedLimits: a connection ends after so many streams, when it idles, and when its server hangs up.
@@ -188,7 +178,7 @@ func TestSharedLimits(t *testing.T) {
 	if n := d.opened(); n < 2 {
 		t.Errorf("6 streams over %d connections, 3 on each at most", n)
 	}
-	eventually(t, "the last connection to idle", func() bool { return last.Err() != nil })
+	asynctest.Until(t, "the last connection to idle", func() bool { return last.Err() != nil })
 	pools.Sweep()
 	pools.Sweep()
 	if pools.Len() != 0 {

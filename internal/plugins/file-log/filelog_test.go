@@ -10,20 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/asynctest"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 	"github.com/kong/kong-istio-gateway/internal/plugin/plugintest"
 	"github.com/kong/kong-istio-gateway/internal/plugins/file-log/schema"
 )
-
-func until(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !done(); <-time.After(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("in vain: %s", what)
-		}
-	}
-}
 
 func instance(t *testing.T, host plugin.Host, config map[string]any) *plugin.Phases {
 	return plugintest.Configure(t, Registration, schema.Plugin, host, &entity.Plugin{Config: config})
@@ -47,7 +39,7 @@ func TestLinesAreAppended(t *testing.T) {
 	p := instance(t, &plugintest.Host{}, map[string]any{"path": path})
 	request(p, "/a")
 	p.StreamLog(plugintest.NewSession(time.Now()))
-	until(t, "three lines", func() bool { return len(lines(path)) == 4 })
+	asynctest.Until(t, "three lines", func() bool { return len(lines(path)) == 4 })
 	got := lines(path)
 	if got[0] != "before\n" || !strings.Contains(got[1], `"uri":"/a"`) || !strings.HasPrefix(got[2], `{"session":`) {
 		t.Errorf("got %q", got)
@@ -60,12 +52,12 @@ func TestReopen(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "log")
 		p := instance(t, &plugintest.Host{}, map[string]any{"path": path, "reopen": reopen})
 		request(p, "/a")
-		until(t, "the first line", func() bool { return len(lines(path)) == 2 })
+		asynctest.Until(t, "the first line", func() bool { return len(lines(path)) == 2 })
 		if err := os.Rename(path, path+".1"); err != nil {
 			t.Fatal(err)
 		}
 		request(p, "/b")
-		until(t, "the second line", func() bool { return len(lines(path+".1"))+len(lines(path)) == 4 })
+		asynctest.Until(t, "the second line", func() bool { return len(lines(path+".1"))+len(lines(path)) == 4 })
 		if got := [2]int{len(lines(path+".1")) - 1, len(lines(path)) - 1}; got != want {
 			t.Errorf("reopen %t: %v lines, want %v", reopen, got, want)
 		}
@@ -77,7 +69,7 @@ func TestNewFile(t *testing.T) {
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
 	request(instance(t, &plugintest.Host{}, map[string]any{"path": path}), "/")
-	until(t, "the line", func() bool { return len(lines(path)) == 2 })
+	asynctest.Until(t, "the line", func() bool { return len(lines(path)) == 2 })
 	if info, err := os.Stat(path); err != nil || info.Mode() != mode {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
@@ -93,7 +85,7 @@ func TestUnwritable(t *testing.T) {
 	for _, path := range []string{filepath.Join(dir, "no", "log"), dir, pipe} {
 		host := &plugintest.Host{}
 		request(instance(t, host, map[string]any{"path": path}), "/")
-		until(t, "a word about "+path, func() bool { return strings.Contains(host.Logged(), path) })
+		asynctest.Until(t, "a word about "+path, func() bool { return strings.Contains(host.Logged(), path) })
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kong/kong-istio-gateway/internal/asynctest"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 	"github.com/kong/kong-istio-gateway/internal/plugin"
 	"github.com/kong/kong-istio-gateway/internal/plugin/plugintest"
@@ -164,11 +165,7 @@ func TestNobodyListens(t *testing.T) {
 	host := &plugintest.Host{}
 	p := instance(t, host, map[string]any{"host": "127.0.0.1", "port": l.Addr().(*net.TCPAddr).Port})
 	request(p, "/")
-	for end := time.Now().Add(patience); !strings.Contains(host.Logged(), "lost"); <-time.After(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("nothing is said of the loss")
-		}
-	}
+	asynctest.Until(t, "a word about the loss", func() bool { return strings.Contains(host.Logged(), "lost") })
 }
 
 func TestLuaIsRefused(t *testing.T) {
