@@ -75,3 +75,6 @@ func (x *Session) put(b []byte) error {
 	_, err := x.nc.Write(b)
 	return err
 }
+
+// claim reports whether the caller should flush. The caller holds mu.
+func (x *Session) claim() bool { return !x.writing && x.conn.Output() > 0 }
