@@ -6,7 +6,6 @@ import (
 	"crypto/sha1" //nolint:gosec // RFC 9562 defines version 5 UUIDs by SHA-1
 	"encoding/hex"
 	"strings"
-	"sync"
 )
 
 // rootNamespace is the namespace of Kong's own declarative ids: with it, ids
@@ -15,26 +14,32 @@ var rootNamespace = [16]byte{
 	0xfd, 0x02, 0x80, 0x1f, 0x09, 0x57, 0x4a, 0x15, 0xa5, 0x5a, 0xc8, 0xd9, 0x60, 0x6f, 0x30, 0xb5,
 }
 
-var namespaces sync.Map // collection → [16]byte
+// namespaces are those of the kinds; collections of credentials are told by the
+// schemas.
+var namespaces = func() map[string][16]byte {
+	m := make(map[string][16]byte, len(layouts))
+	for kind := range layouts {
+		m[string(kind)] = uuid5(rootNamespace, string(kind))
+	}
+	return m
+}()
 
 // NewID returns the id of the entity with this natural key in a collection:
 // the same key always has the same id. collection is a Kind, or the Type of a
 // credential.
 func NewID(collection, key string) ID {
-	ns, ok := namespaces.Load(collection)
+	ns, ok := namespaces[collection]
 	if !ok {
 		ns = uuid5(rootNamespace, collection)
-		namespaces.Store(collection, ns)
 	}
-	return formatID(uuid5(ns.([16]byte), key))
+	return formatID(uuid5(ns, key))
 }
 
 // uuid5 is RFC 9562, section 5.5.
 func uuid5(namespace [16]byte, name string) (u [16]byte) {
-	h := sha1.New() //nolint:gosec // see above
-	h.Write(namespace[:])
-	h.Write([]byte(name))
-	copy(u[:], h.Sum(nil))
+	var room [256]byte                                                  // for nearly every name
+	sum := sha1.Sum(append(append(room[:0], namespace[:]...), name...)) //nolint:gosec // see above
+	copy(u[:], sum[:])
 	u[6] = u[6]&0x0f | 0x50
 	u[8] = u[8]&0x3f | 0x80
 	return u
