@@ -72,7 +72,7 @@ func List(value string) []string {
 // Split splits value at sep, trims the entries and drops empty ones.
 func Split(value, sep string) []string {
 	var out []string
-	for _, v := range strings.Split(value, sep) {
+	for v := range strings.SplitSeq(value, sep) {
 		if v = strings.TrimSpace(v); v != "" {
 			out = append(out, v)
 		}
@@ -81,7 +81,11 @@ func Split(value, sep string) []string {
 }
 
 // Unique returns the entries of list without repetitions, in their first order.
+// What it returns is not to be changed: it may be list.
 func Unique(list []string) []string {
+	if len(list) < 2 {
+		return list
+	}
 	out := make([]string, 0, len(list))
 	for _, v := range list {
 		if !slices.Contains(out, v) {

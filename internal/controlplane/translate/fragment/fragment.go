@@ -57,7 +57,7 @@ func (o Owner) Compare(other Owner) int {
 
 // String returns "Kind namespace/name".
 func (o Owner) String() string {
-	return string(o.Kind) + " " + types.NamespacedName{Namespace: o.Namespace, Name: o.Name}.String()
+	return string(o.Kind) + " " + o.Namespace + "/" + o.Name
 }
 
 // ObjectRef names a Kubernetes object.

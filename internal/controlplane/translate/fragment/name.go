@@ -43,7 +43,8 @@ func RefOf(group, version, kind string, o metav1.Object) ObjectRef {
 // Kong's ingress controller writes them, followed by the user's own: those of
 // the annotation, then more.
 func Tags(r ObjectRef, annotations map[string]string, more ...string) []string {
-	tags := []string{"k8s-name:" + r.Name}
+	own := List(annotations[AnnotationTags])
+	tags := append(make([]string, 0, objectTags+len(own)+len(more)), "k8s-name:"+r.Name)
 	if r.Namespace != "" {
 		tags = append(tags, "k8s-namespace:"+r.Namespace)
 	}
@@ -56,11 +57,14 @@ func Tags(r ObjectRef, annotations map[string]string, more ...string) []string {
 	}
 	tags = append(tags, "k8s-version:"+r.Version)
 	tags = append(tags, ManagedTag)
-	seen := make(map[string]bool, len(tags))
+	if own = append(own, more...); len(own) == 0 {
+		return tags
+	}
+	seen := make(map[string]bool, len(tags)+len(own))
 	for _, t := range tags {
 		seen[t] = true
 	}
-	for _, t := range append(List(annotations[AnnotationTags]), more...) {
+	for _, t := range own {
 		if !seen[t] && validTag(t) {
 			seen[t] = true
 			tags = append(tags, t)
@@ -68,6 +72,9 @@ func Tags(r ObjectRef, annotations map[string]string, more ...string) []string {
 	}
 	return tags
 }
+
+// objectTags is how many tags an object brings at most that are not the user's.
+const objectTags = 7
 
 // objectTag is what tags that name an object begin with.
 const objectTag = "k8s-"

@@ -5,7 +5,6 @@ package ingress
 import (
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -83,11 +82,7 @@ func (b *backend) entities() bool {
 		annotations = b.svc.Annotations
 	}
 	tags := fragment.Tags(b.ref, annotations)
-	b.service = &entity.Service{
-		ID: fragment.ID(entity.KindService, name), Name: name, Host: host, Protocol: entity.Protocol(b.key.Stream), Tags: tags,
-	}
-	b.upstream = &entity.Upstream{ID: fragment.ID(entity.KindUpstream, host), Name: host, Tags: tags}
-	plainService, plainUpstream := *b.service, *b.upstream
+	b.plain(name, host, tags)
 	b.kongIngress(annotations)
 	for _, p := range annotateService(b.service, b.upstream, annotations, b.key.Stream) {
 		b.result.Report(b.ref, p.field, fragment.ReasonAnnotationIgnored, p.message, p.fix)
@@ -95,7 +90,7 @@ func (b *backend) entities() bool {
 	b.upstreamTLS(annotations)
 	b.upstreamPolicy(annotations)
 	if !b.repair() {
-		b.service, b.upstream = &plainService, &plainUpstream
+		b.plain(name, host, tags)
 		if len(b.refs.Check(b.service)) > 0 || len(b.refs.Check(b.upstream)) > 0 {
 			b.result.Problems = nil
 			b.fail(fragment.ReasonBackendNotFound,
@@ -106,6 +101,14 @@ func (b *backend) entities() bool {
 	}
 	b.facts.Service = b.service.ID
 	return true
+}
+
+// plain makes the Kong service and upstream, without annotations.
+func (b *backend) plain(name, host string, tags []string) {
+	b.service = &entity.Service{
+		ID: fragment.ID(entity.KindService, name), Name: name, Host: host, Protocol: entity.Protocol(b.key.Stream), Tags: tags,
+	}
+	b.upstream = &entity.Upstream{ID: fragment.ID(entity.KindUpstream, host), Name: host, Tags: tags}
 }
 
 // consequence says what it means that there are no targets.
@@ -278,11 +281,12 @@ func (b *backend) record(port *corev1.ServicePort, headless bool) {
 
 // finish puts the entities in order and attaches the Service's plugins.
 func (b *backend) finish() {
-	b.result.Entities = append(b.result.Entities, b.service, b.upstream)
+	b.result.Entities = append(make([]entity.Entity, 0, 2+len(b.targets)), b.service, b.upstream)
+	upstream := &entity.Ref{ID: b.upstream.ID}
 	for _, target := range b.targets {
 		b.result.Entities = append(b.result.Entities, &entity.Target{
 			ID:       fragment.ID(entity.KindTarget, b.upstream.Name+"|"+target),
-			Upstream: &entity.Ref{ID: b.upstream.ID},
+			Upstream: upstream,
 			Target:   target,
 			Tags:     b.upstream.Tags,
 		})
@@ -309,23 +313,19 @@ func routeProtocolsOf(stream string) []entity.Protocol {
 // number for TCP and for UDP.
 func servicePort(svc *corev1.Service, key fragment.BackendKey) *corev1.ServicePort {
 	number, err := strconv.Atoi(key.Port)
-	var matches []func(p corev1.ServicePort) bool
-	if err == nil {
-		matches = append(matches,
-			func(p corev1.ServicePort) bool { return int(p.Port) == number },
-			func(p corev1.ServicePort) bool { return p.TargetPort.IntValue() == number })
-	} else {
-		matches = append(matches,
-			func(p corev1.ServicePort) bool { return p.Name == key.Port },
-			func(p corev1.ServicePort) bool { return p.TargetPort.StrVal == key.Port })
-	}
-	for _, match := range matches {
-		i := slices.IndexFunc(svc.Spec.Ports, func(p corev1.ServicePort) bool {
-			return (p.Protocol == corev1.ProtocolUDP) == (key.Stream == streamUDP) && match(p)
-		})
-		if i >= 0 {
-			return &svc.Spec.Ports[i]
+	byNumber := err == nil
+	var target *corev1.ServicePort
+	for i := range svc.Spec.Ports {
+		p := &svc.Spec.Ports[i]
+		if (p.Protocol == corev1.ProtocolUDP) != (key.Stream == streamUDP) {
+			continue
+		}
+		if byNumber && int(p.Port) == number || !byNumber && p.Name == key.Port {
+			return p
+		}
+		if target == nil && (byNumber && p.TargetPort.IntValue() == number || !byNumber && p.TargetPort.StrVal == key.Port) {
+			target = p
 		}
 	}
-	return nil
+	return target
 }

@@ -3,9 +3,9 @@
 package ingress
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -24,10 +24,9 @@ func TranslateCertificate(namespace, name string, refs fragment.Refs) fragment.R
 			Fix:     "create the Secret, of type kubernetes.io/tls",
 		}}
 	}
-	cert := strings.TrimSpace(string(secret.Data[corev1.TLSCertKey]))
-	key := strings.TrimSpace(string(secret.Data[corev1.TLSPrivateKeyKey]))
+	cert, key := bytes.TrimSpace(secret.Data[corev1.TLSCertKey]), bytes.TrimSpace(secret.Data[corev1.TLSPrivateKeyKey])
 	ref := fragment.RefOf("", "v1", "Secret", secret)
-	if _, err := tls.X509KeyPair([]byte(cert), []byte(key)); err != nil {
+	if _, err := tls.X509KeyPair(cert, key); err != nil {
 		facts := fragment.CertificateFacts{
 			Reason: fragment.ReasonCertificateInvalid,
 			Message: fmt.Sprintf("Secret %s/%s holds no matching pair of certificate and key; clients get the gateway's default certificate",
@@ -41,7 +40,7 @@ func TranslateCertificate(namespace, name string, refs fragment.Refs) fragment.R
 	id := fragment.ID(entity.KindCertificate, namespace+"/"+name)
 	return fragment.Result{
 		Entities: []entity.Entity{&entity.Certificate{
-			ID: id, Cert: cert, Key: key, Tags: fragment.Tags(ref, secret.Annotations),
+			ID: id, Cert: string(cert), Key: string(key), Tags: fragment.Tags(ref, secret.Annotations),
 		}},
 		Facts: fragment.CertificateFacts{ID: id},
 	}

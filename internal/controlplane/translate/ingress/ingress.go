@@ -31,8 +31,8 @@ func Translate(ing *netv1.Ingress, refs fragment.Refs) fragment.Result {
 	if p := ing.Annotations[fragment.AnnotationRegexPrefix]; p != "" {
 		t.marker.prefix = p
 	}
-	for _, g := range t.group() {
-		t.route(g)
+	for _, g := range t.groups() {
+		t.route(&g)
 	}
 	rules := t.routes
 	t.defaultBackend()
@@ -59,33 +59,33 @@ type group struct {
 	paths   []string
 }
 
-// group collects the paths of all rules by host and backend, in the order in
+// groups collects the paths of all rules by host and backend, in the order in
 // which they first appear.
-func (t *translation) group() []*group {
+func (t *translation) groups() []group {
 	type key struct {
 		host    string
 		backend fragment.BackendKey
 	}
-	var groups []*group
-	index := make(map[key]*group)
+	var groups []group
+	index := make(map[key]int)
 	for i, rule := range t.ing.Spec.Rules {
 		if rule.HTTP == nil {
 			continue
 		}
 		for j, p := range rule.HTTP.Paths {
-			field := fmt.Sprintf("spec.rules[%d].http.paths[%d]", i, j)
-			backend, ok := t.backend(p.Backend, field+".backend")
+			field := "spec.rules[" + strconv.Itoa(i) + "].http.paths[" + strconv.Itoa(j) + "].backend"
+			backend, ok := t.backend(p.Backend, field)
 			if !ok {
 				continue
 			}
 			k := key{rule.Host, backend}
-			g := index[k]
-			if g == nil {
-				g = &group{host: rule.Host, backend: backend, field: field + ".backend"}
-				index[k] = g
-				groups = append(groups, g)
+			n, known := index[k]
+			if !known {
+				n = len(groups)
+				index[k] = n
+				groups = append(groups, group{host: rule.Host, backend: backend, field: field})
 			}
-			g.paths = append(g.paths, kongPaths(p.Path, p.PathType, t.marker)...)
+			groups[n].paths = appendKongPaths(groups[n].paths, p.Path, p.PathType, t.marker)
 		}
 	}
 	return groups

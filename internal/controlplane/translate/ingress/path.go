@@ -13,11 +13,11 @@ import (
 // expression, unless the regex-prefix annotation names another marker.
 const defaultRegexPrefix = "/~"
 
-// kongPaths returns the paths of a Kong route for one path of an Ingress, in
+// appendKongPaths adds the paths of a Kong route for one path of an Ingress, in
 // the order in which Kong's ingress controller writes them. A leading "~" makes
 // a Kong path a regular expression. The text of Exact and Prefix paths is not
 // escaped, as in Kong's controller.
-func kongPaths(path string, pathType *netv1.PathType, marker regexMarker) []string {
+func appendKongPaths(paths []string, path string, pathType *netv1.PathType, marker regexMarker) []string {
 	kind := netv1.PathTypeImplementationSpecific
 	if pathType != nil {
 		kind = *pathType
@@ -27,16 +27,16 @@ func kongPaths(path string, pathType *netv1.PathType, marker regexMarker) []stri
 	case netv1.PathTypePrefix:
 		base := strings.Trim(path, "/")
 		if base == "" {
-			return []string{"/"}
+			return append(paths, "/")
 		}
-		return []string{marker.mark("/" + base + "/"), "~/" + base + "$"}
+		return append(paths, marker.mark("/"+base+"/"), "~/"+base+"$")
 	case netv1.PathTypeExact:
-		return []string{"~/" + strings.TrimLeft(path, "/") + "$"}
+		return append(paths, "~/"+strings.TrimLeft(path, "/")+"$")
 	default:
 		if path == "" {
-			return []string{"/"}
+			return append(paths, "/")
 		}
-		return []string{marker.mark(path)}
+		return append(paths, marker.mark(path))
 	}
 }
 

@@ -35,8 +35,8 @@ func TestKongPaths(t *testing.T) {
 		{"/re:/x", &specific, "/re:", []string{"~/x"}},
 		{"/~/x", &specific, "/re:", []string{"/~/x"}},
 	} {
-		if got := kongPaths(tc.path, tc.kind, regexMarker{prefix: tc.marker}); !slices.Equal(got, tc.want) {
-			t.Errorf("kongPaths(%q, %v, %q) = %q, want %q", tc.path, tc.kind, tc.marker, got, tc.want)
+		if got := appendKongPaths(nil, tc.path, tc.kind, regexMarker{prefix: tc.marker}); !slices.Equal(got, tc.want) {
+			t.Errorf("appendKongPaths(%q, %v, %q) = %q, want %q", tc.path, tc.kind, tc.marker, got, tc.want)
 		}
 	}
 }
@@ -57,8 +57,8 @@ func TestLegacyRegexDetection(t *testing.T) {
 		{"/foo*", &exact, []string{"~/foo*$"}},
 		{"/~/foo+", &specific, []string{"~/foo+"}},
 	} {
-		if got := kongPaths(tc.path, tc.kind, regexMarker{prefix: "/~", legacy: true}); !slices.Equal(got, tc.want) {
-			t.Errorf("kongPaths(%q, %v) = %q, want %q", tc.path, *tc.kind, got, tc.want)
+		if got := appendKongPaths(nil, tc.path, tc.kind, regexMarker{prefix: "/~", legacy: true}); !slices.Equal(got, tc.want) {
+			t.Errorf("appendKongPaths(%q, %v) = %q, want %q", tc.path, *tc.kind, got, tc.want)
 		}
 	}
 }
@@ -76,7 +76,7 @@ func FuzzKongPaths(f *testing.F) {
 		if path != "" && !strings.HasPrefix(path, "/") {
 			return // the API server refuses it
 		}
-		for _, p := range kongPaths(path, &kinds[int(kind)%len(kinds)], regexMarker{prefix: "/~", legacy: kind > 100}) {
+		for _, p := range appendKongPaths(nil, path, &kinds[int(kind)%len(kinds)], regexMarker{prefix: "/~", legacy: kind > 100}) {
 			if !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "~") {
 				t.Errorf("%q became %q", path, p)
 			}

@@ -17,6 +17,7 @@ type routeObject struct {
 	owner       fragment.Owner
 	refs        fragment.Refs
 	stream      bool // the routes are stream routes
+	tags        []string
 	routes      []*entity.Route
 	result      fragment.Result
 	reported    bool // annotation problems are the same for every route
@@ -43,11 +44,19 @@ func (t *routeObject) add(name string, backend fragment.BackendKey, field string
 	}
 	r := &entity.Route{
 		ID: fragment.ID(entity.KindRoute, name), Name: name, Service: &entity.Ref{ID: facts.Service},
-		Tags: fragment.Tags(t.ref, t.annotations),
+		Tags: t.objectTags(),
 	}
 	t.routes = append(t.routes, r)
 	t.result.Entities = append(t.result.Entities, r)
 	return r, facts
+}
+
+// objectTags returns the tags of the entities, which share them.
+func (t *routeObject) objectTags() []string {
+	if t.tags == nil {
+		t.tags = fragment.Tags(t.ref, t.annotations)
+	}
+	return t.tags
 }
 
 // check reports the annotations that were ignored, once for the object, and what
@@ -118,7 +127,7 @@ func (t *routeObject) sni(host string, cert entity.ID, field string) {
 		ID:          fragment.ID(entity.KindSNI, host),
 		Name:        host,
 		Certificate: &entity.Ref{ID: cert},
-		Tags:        fragment.Tags(t.ref, t.annotations),
+		Tags:        t.objectTags(),
 	}
 	if problems := t.refs.Check(sni); len(problems) > 0 {
 		t.result.Report(t.ref, field, fragment.ReasonRouteInvalid,

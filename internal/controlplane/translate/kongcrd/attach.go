@@ -44,6 +44,7 @@ type Referrer struct {
 type reference struct {
 	name  string // as written
 	owner fragment.Owner
+	key   string // of the claims, see referenceKey
 	facts fragment.PluginFacts
 	why   string // why there is no usable version, "" if there is one
 	// denied is true when no ReferenceGrant permits the reference.
@@ -59,15 +60,16 @@ type reference struct {
 // nothing runs without the protection that was asked for.
 func Attach(from Referrer, scope fragment.ClaimScope, attachments []Attachment, result *fragment.Result) {
 	list := from.references(result)
+	if len(list) == 0 {
+		return
+	}
+	data, attached := claimData(scope, attachments)
 	for _, ref := range list {
-		if ref.denied {
-			continue // who may not refer to a plugin has no say in where it runs
-		}
-		for _, data := range claimData(scope, attachments) {
-			result.Claims = append(result.Claims, fragment.Claim{Scope: scope, Value: referenceKey(ref.owner, from.Object.Namespace), Data: data})
+		if attached && !ref.denied { // who may not refer to a plugin has no say in where it runs
+			result.Claims = append(result.Claims, fragment.Claim{Scope: scope, Value: ref.key, Data: data})
 		}
 	}
-	a := attacher{from: from, scope: scope, attachments: attachments, result: result, taken: map[string]string{}}
+	a := attacher{from: from, scope: scope, attachments: attachments, result: result, taken: make(map[slot]string)}
 	for _, ref := range list {
 		if ref.why != "" {
 			a.broken(ref)
@@ -92,10 +94,10 @@ func referenceKey(plugin fragment.Owner, namespace string) string {
 
 // references follows the annotation.
 func (from Referrer) references(result *fragment.Result) []reference {
-	field := fragment.AnnotationField(fragment.AnnotationPlugins)
 	var list []reference
 	for _, name := range fragment.Unique(fragment.List(from.Annotations[fragment.AnnotationPlugins])) {
 		ref := from.resolve(name)
+		ref.key = referenceKey(ref.owner, from.Object.Namespace)
 		if ref.why != "" {
 			reason, fix := fragment.ReasonPluginUnusable, "correct the plugin, or remove the reference"
 			switch {
@@ -104,7 +106,7 @@ func (from Referrer) references(result *fragment.Result) []reference {
 			case !ref.facts.Exists:
 				reason = fragment.ReasonPluginNotFound
 			}
-			result.Report(from.Object, field, reason, ref.why+"; "+from.consequence(), fix)
+			result.Report(from.Object, fragment.AnnotationField(fragment.AnnotationPlugins), reason, ref.why+"; "+from.consequence(), fix)
 		}
 		list = append(list, ref)
 	}
@@ -173,10 +175,12 @@ type attacher struct {
 	scope       fragment.ClaimScope
 	attachments []Attachment
 	result      *fragment.Result
-	// taken maps plugin type and attachment to who has it: "" for the marker
-	// of a broken reference.
-	taken map[string]string
+	// taken tells who has a slot: "" is the marker of a broken reference.
+	taken map[slot]string
 }
+
+// slot is where there is one plugin of a type: an attachment, by its key.
+type slot struct{ plugin, attachment string }
 
 // plugin adds the instances of one usable reference.
 func (a *attacher) plugin(ref reference) {
@@ -185,16 +189,17 @@ func (a *attacher) plugin(ref reference) {
 		a.tooMany(ref, count)
 		return
 	}
+	source := ref.owner.String()
 	for _, at := range list {
-		slot := ref.facts.Template.Name + " " + at.key()
-		if holder, taken := a.taken[slot]; taken {
+		s := slot{ref.facts.Template.Name, at.key()}
+		if holder, taken := a.taken[s]; taken {
 			if holder != "" {
 				a.reportTwice(ref, holder)
 			}
 			continue
 		}
-		a.taken[slot] = ref.name
-		p := instance(ref.facts.Template, ref.owner.String(), at)
+		a.taken[s] = ref.name
+		p := instance(ref.facts.Template, source, at, s.attachment)
 		if problems := fragment.CheckInstance(a.from.Refs, ref.facts.Template, p); len(problems) > 0 {
 			a.misplaced(ref, at, problems[0].Field+": "+problems[0].Message,
 				"remove the reference, here or on the consumer or group that refers to the same plugin")
@@ -279,22 +284,22 @@ func (a *attacher) broken(ref reference) {
 func (a *attacher) mark(at Attachment) {
 	marker := entity.Unusable(at.Consumer != "" || at.ConsumerGroup != "")
 	marker.Tags = fragment.Tags(a.from.Object, nil)
-	slot := marker.Name + " " + at.key()
-	if _, taken := a.taken[slot]; taken || a.from.Refs.Settings().RunWithoutBrokenPlugins {
+	s := slot{marker.Name, at.key()}
+	if _, taken := a.taken[s]; taken || a.from.Refs.Settings().RunWithoutBrokenPlugins {
 		return
 	}
-	a.taken[slot] = ""
-	a.result.Entities = append(a.result.Entities, instance(&marker, "broken", at))
+	a.taken[s] = ""
+	a.result.Entities = append(a.result.Entities, instance(&marker, "broken", at, s.attachment))
 }
 
-// instance returns a plugin of the template for one attachment. Its id follows
-// from the object and the attachment; a user's instance_name gets a suffix that
-// keeps it unique.
-func instance(template *entity.Plugin, source string, at Attachment) *entity.Plugin {
+// instance returns a plugin of the template for one attachment, whose key is
+// given. Its id follows from the object and the attachment; a user's
+// instance_name gets a suffix that keeps it unique.
+func instance(template *entity.Plugin, source string, at Attachment, key string) *entity.Plugin {
 	p := *template
-	p.ID = fragment.ID(entity.KindPlugin, source+"|"+at.key())
+	p.ID = fragment.ID(entity.KindPlugin, source+"|"+key)
 	if p.InstanceName != "" {
-		sum := sha256.Sum256([]byte(at.key()))
+		sum := sha256.Sum256([]byte(key))
 		p.InstanceName += "-" + hex.EncodeToString(sum[:])[:9]
 	}
 	p.Service, p.Route = refTo(at.Service), refTo(at.Route)

@@ -22,19 +22,20 @@ const (
 )
 
 // claimData returns the data of the claims for a reference: consumers and
-// groups tell their ids, routes and services how many they are, and which.
-func claimData(scope fragment.ClaimScope, attachments []Attachment) []string {
+// groups tell their ids, routes and services how many they are, and which. It
+// reports false where there are none, and so no claims.
+func claimData(scope fragment.ClaimScope, attachments []Attachment) (data string, attached bool) {
 	if len(attachments) == 0 {
-		return nil
+		return "", false
 	}
 	first := attachments[0]
 	switch scope {
 	case fragment.ClaimPluginOnConsumer:
-		return []string{string(first.Consumer)}
+		return string(first.Consumer), true
 	case fragment.ClaimPluginOnGroup:
-		return []string{string(first.ConsumerGroup)}
+		return string(first.ConsumerGroup), true
 	}
-	return []string{strconv.Itoa(len(attachments)) + " " + string(first.Route) + string(first.Service)}
+	return strconv.Itoa(len(attachments)) + " " + string(first.Route) + string(first.Service), true
 }
 
 // combinations returns what a plugin's instances of this fragment apply to. A
@@ -42,7 +43,7 @@ func claimData(scope fragment.ClaimScope, attachments []Attachment) []string {
 // there are more than maxInstances of them, with those of older referrers, it
 // returns how many there would be, and none.
 func (a *attacher) combinations(ref reference) (list []Attachment, count int) {
-	value := referenceKey(ref.owner, a.from.Object.Namespace)
+	value := ref.key
 	refs := a.from.Refs
 	attached := func() bool {
 		return refs.Claimed(fragment.Claim{Scope: fragment.ClaimPluginOnRoute, Value: value}) ||
@@ -85,7 +86,8 @@ func (a *attacher) multiplied(value string, with int) int {
 	if with <= few || here*with > maxInstances || here == 0 {
 		return here * with
 	}
-	mine, older := claimData(a.scope, a.attachments)[0], 0
+	mine, _ := claimData(a.scope, a.attachments)
+	older := 0
 	for _, scope := range []fragment.ClaimScope{fragment.ClaimPluginOnRoute, fragment.ClaimPluginOnService} {
 		for _, c := range a.from.Refs.Claimants(fragment.Claim{Scope: scope, Value: value}) {
 			if c.Data == mine {

@@ -53,7 +53,7 @@ var credentialAliases = map[string]string{
 func (t *consumerTranslation) credentials() {
 	mine := make(map[string]string)
 	for i, name := range t.object.Credentials {
-		field := fmt.Sprintf("credentials[%d]", i)
+		field := "credentials[" + strconv.Itoa(i) + "]"
 		secret := t.refs.Secret(t.object.Namespace, name)
 		if secret == nil {
 			t.result.Report(t.ref, field, fragment.ReasonSecretNotFound,
@@ -139,19 +139,21 @@ func readCredential(typeName string, secret *corev1.Secret) (*entity.Credential,
 	if typeName == "jwt" {
 		required = append(required[:len(required):len(required)], jwtFields(string(secret.Data["algorithm"]))...)
 	}
-	fields := make(map[string]any)
 	for _, name := range required {
 		if len(secret.Data[name]) == 0 {
 			return nil, "", &credentialError{"the field " + name + " is missing or empty", "add it to the Secret's data"}
 		}
 	}
-	for _, name := range append(kind.required[:len(kind.required):len(kind.required)], kind.optional...) {
-		if value := string(secret.Data[name]); value != "" {
-			v, err := kind.convert(name, value)
-			if err != nil {
-				return nil, "", err
+	fields := make(map[string]any)
+	for _, names := range [][]string{kind.required, kind.optional} {
+		for _, name := range names {
+			if value := string(secret.Data[name]); value != "" {
+				v, err := kind.convert(name, value)
+				if err != nil {
+					return nil, "", err
+				}
+				fields[name] = v
 			}
-			fields[name] = v
 		}
 	}
 	unique := ""

@@ -37,7 +37,7 @@ func TranslateGlobal(p *kongv1.KongClusterPlugin, refs fragment.Refs) fragment.R
 	switch {
 	case len(result.Problems) > 0:
 	case facts.Template != nil:
-		result.Entities = []entity.Entity{instance(facts.Template, PluginOwner("", p.Name).String(), Attachment{})}
+		result.Entities = []entity.Entity{instance(facts.Template, PluginOwner("", p.Name).String(), Attachment{}, Attachment{}.key())}
 	case facts.Why != "" && !p.Disabled:
 		brokenGlobal(p, refs, facts.Why, &result)
 	}
@@ -110,5 +110,5 @@ func markGlobal(p *kongv1.KongClusterPlugin, refs fragment.Refs, guarded []entit
 	slices.Sort(marker.Protocols)
 	marker.Protocols = slices.Compact(marker.Protocols)
 	marker.Tags = fragment.Tags(ClusterPluginRef(p), nil)
-	result.Entities = []entity.Entity{instance(&marker, "broken global", Attachment{})}
+	result.Entities = []entity.Entity{instance(&marker, "broken global", Attachment{}, Attachment{}.key())}
 }
