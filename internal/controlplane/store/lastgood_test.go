@@ -7,6 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 	"github.com/kong/kong-istio-gateway/internal/entity"
@@ -160,4 +164,23 @@ func TestRestoreRewrite(t *testing.T) {
 	w.Delete(b)
 	w.settle()
 	check("another Ingress comes", w.restart(a, b, web, invalid), 1)
+}
+
+// TestRestoreClusterPlugin is what TestRestore is for KongPlugins.
+func TestRestoreClusterPlugin(t *testing.T) {
+	one, web, ing := owner(fragment.OwnerIngress, "one"), serviceOf("web", "10.0.0.1"), ingressOf("one", "web", "limit")
+	plugin := func(config string) *kongv1.KongClusterPlugin {
+		p := &kongv1.KongClusterPlugin{PluginName: "rate-limiting", Config: apiextensionsv1.JSON{Raw: []byte(config)}}
+		p.ObjectMeta = metav1.ObjectMeta{Name: "limit", Annotations: map[string]string{fragment.AnnotationClass: "kong", fragment.AnnotationTags: "mine"}}
+		p.Protocols = []kongv1.KongProtocol{"https"}
+		return p
+	}
+	w := newWorld(t, meshed())
+	w.put(web, ing, plugin(`{"minute":1}`))
+	w.settle()
+	next := w.restart(web, ing, plugin(`{"minute":"many"}`))
+	before, after := of[*entity.Plugin](w, one), of[*entity.Plugin](next, one)
+	if len(before) != 1 || len(after) != 1 || marshalled(t, before[0]) != marshalled(t, after[0]) || len(next.summary.Problems) != 1 {
+		t.Errorf("%v after %v, problems %v", after, before, next.summary.Problems)
+	}
 }

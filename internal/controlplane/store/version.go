@@ -79,21 +79,17 @@ func (old restored) plugin(now *kongv1.KongPlugin) client.Object {
 	return v
 }
 
+// clusterPlugin differs from plugin in what it takes from Secrets, of which
+// nothing is left.
 func (old restored) clusterPlugin(now *kongv1.KongClusterPlugin) client.Object {
-	e, ok := old.entities[0].(*entity.Plugin)
+	p, ok := old.plugin(&kongv1.KongPlugin{ObjectMeta: now.ObjectMeta}).(*kongv1.KongPlugin)
 	if !ok {
 		return nil
 	}
 	v := now.DeepCopy()
-	v.Annotations = annotations(now, e.Tags)
-	v.PluginName, v.InstanceName, v.Disabled = e.Name, e.InstanceName, e.Enabled != nil && !*e.Enabled
-	v.Config.Raw, v.ConfigFrom, v.ConfigPatches = encode(e.Config), nil, nil
-	v.Protocols = protocols(e)
-	v.Ordering = nil
-	if e.Ordering != nil {
-		v.Ordering = fresh(v.Ordering)
-		v.Ordering.Before, v.Ordering.After = e.Ordering.Before, e.Ordering.After
-	}
+	v.Annotations, v.PluginName, v.InstanceName, v.Disabled = p.Annotations, p.PluginName, p.InstanceName, p.Disabled
+	v.Config, v.ConfigFrom, v.ConfigPatches = p.Config, nil, nil
+	v.Protocols, v.Ordering = p.Protocols, p.Ordering
 	return v
 }
 
