@@ -57,4 +57,4 @@ func RunsOn(p *Plugin, protocols []Protocol, s SchemaSet) bool {
 }
 
 // httpFamily are the protocols whose requests go through the HTTP plugins.
-var httpFamily = []Protocol{ProtocolHTTP, ProtocolHTTPS, ProtocolGRPC, ProtocolGRPCS, ProtocolWS, ProtocolWSS}
+var httpFamily = []Protocol{ProtocolHTTP, ProtocolHTTPS, ProtocolGRPC, ProtocolGRPCS}

@@ -23,6 +23,8 @@ func TestRouteExpressions(t *testing.T) {
 		`{name: r, expression: 'http.path == "/a"', priority: -1}`:                                     "priority: value should be between 0 and 70368744177663",
 		`{name: r, protocols: [grpc], expression: 'http.path.segments.0 == "pkg.Service"', hosts: []}`: "",
 		`{name: r, protocols: [tcp, udp]}`:                                                             "must set one of",
+		`{name: r, protocols: [ws], paths: [/a]}`:                                                      "protocols[0]: expected one of: grpc, grpcs, http, https, tcp, tls, tls_passthrough, udp",
+		`{name: r, protocols: [https, wss], paths: [/a]}`:                                              "protocols[1]: expected one of: grpc, grpcs, http, https, tcp, tls, tls_passthrough, udp",
 	} {
 		_, problems := entity.Decode([]byte("_format_version: '3.0'\nroutes: ["+route+"]\n"), entity.SchemaSet{})
 		if got := entity.Problems(problems).Error(); (want == "") != (len(problems) == 0) || !strings.Contains(got, want) {

@@ -3,22 +3,16 @@
 package entity
 
 import (
-	"slices"
-
 	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 	"github.com/kong/kong-istio-gateway/internal/entity/schema/typedefs"
 )
 
-// allProtocols are those of routes and services, in the order in which Kong's
-// messages list them. ws and wss are Kong Enterprise's.
+// protocols of Kong, in the order in which its messages list them. ws and wss are
+// Kong Enterprise's, and refused as by Kong.
 var allProtocols = []Protocol{
 	ProtocolGRPC, ProtocolGRPCS, ProtocolHTTP, ProtocolHTTPS,
 	ProtocolTCP, ProtocolTLS, ProtocolTLSPassthrough, ProtocolUDP,
 }
-
-// pluginProtocols are those that a plugin may name: what Kong Enterprise exports
-// has the ones for WebSocket, too.
-var pluginProtocols = append(slices.Clip(allProtocols), ProtocolWS, ProtocolWSS)
 
 // HTTPProtocols are the protocols of plugins that work on requests.
 func HTTPProtocols() []Protocol {
@@ -49,7 +43,7 @@ func reference(name string) *schema.Field {
 func pluginRecord(p PluginSchema) *schema.Record {
 	accepted, def := p.Protocols, p.DefaultProtocols
 	if accepted == nil {
-		accepted = pluginProtocols
+		accepted = allProtocols
 	}
 	if def == nil {
 		def = HTTPProtocols()

@@ -39,8 +39,6 @@ const (
 	ProtocolTLS            Protocol = "tls"
 	ProtocolTLSPassthrough Protocol = "tls_passthrough"
 	ProtocolUDP            Protocol = "udp"
-	ProtocolWS             Protocol = "ws" // of plugins only, as is the next
-	ProtocolWSS            Protocol = "wss"
 )
 
 // Ref points to another entity by id. Files may refer by name; decoding

@@ -178,8 +178,7 @@ func runsOnHTTP(p *entity.Plugin) bool {
 	}
 	return len(p.Protocols) == 0 || slices.ContainsFunc(p.Protocols, func(proto entity.Protocol) bool {
 		switch proto {
-		case entity.ProtocolHTTP, entity.ProtocolHTTPS, entity.ProtocolGRPC, entity.ProtocolGRPCS,
-			entity.ProtocolWS, entity.ProtocolWSS:
+		case entity.ProtocolHTTP, entity.ProtocolHTTPS, entity.ProtocolGRPC, entity.ProtocolGRPCS:
 			return true
 		}
 		return false

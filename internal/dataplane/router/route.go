@@ -87,9 +87,9 @@ func protocolsOf(r *entity.Route) protocolSet {
 	var set protocolSet
 	for _, p := range r.Protocols {
 		switch p {
-		case entity.ProtocolHTTP, entity.ProtocolWS:
+		case entity.ProtocolHTTP:
 			set |= protocolHTTP
-		case entity.ProtocolHTTPS, entity.ProtocolWSS:
+		case entity.ProtocolHTTPS:
 			set |= protocolHTTPS
 		case entity.ProtocolGRPC:
 			set |= protocolGRPC

@@ -3,6 +3,7 @@
 package ingress
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/textproto"
@@ -155,23 +156,28 @@ func httpsRedirectStatusCode(r *entity.Route, value string) error {
 
 // routeProtocolNames are what the protocols annotation accepts.
 var routeProtocolNames = []entity.Protocol{
-	entity.ProtocolHTTP, entity.ProtocolHTTPS, entity.ProtocolGRPC, entity.ProtocolGRPCS, entity.ProtocolWS,
-	entity.ProtocolWSS, entity.ProtocolTCP, entity.ProtocolTLS, entity.ProtocolTLSPassthrough,
+	entity.ProtocolHTTP, entity.ProtocolHTTPS, entity.ProtocolGRPC, entity.ProtocolGRPCS,
+	entity.ProtocolTCP, entity.ProtocolTLS, entity.ProtocolTLSPassthrough,
 }
+
+// webSocket are the protocols that carry Kong Enterprise's ones for WebSocket.
+var webSocket = map[string]entity.Protocol{"ws": entity.ProtocolHTTP, "wss": entity.ProtocolHTTPS}
 
 // routeProtocols sets the protocols; one bad entry voids the list, and a mix of
 // grpc and http means http and https.
 func routeProtocols(r *entity.Route, value string) error {
 	var list []entity.Protocol
 	var http, grpc bool
-	for _, v := range fragment.Unique(fragment.List(value)) {
-		p := entity.Protocol(v)
+	for _, v := range fragment.List(value) {
+		p := cmp.Or(webSocket[v], entity.Protocol(v))
 		if !slices.Contains(routeProtocolNames, p) {
 			return errors.New("a comma list of http, https, grpc, grpcs, ws, wss, tcp, tls, tls_passthrough")
 		}
 		http = http || p == entity.ProtocolHTTP || p == entity.ProtocolHTTPS
 		grpc = grpc || p == entity.ProtocolGRPC || p == entity.ProtocolGRPCS
-		list = append(list, p)
+		if !slices.Contains(list, p) {
+			list = append(list, p)
+		}
 	}
 	if len(list) == 0 {
 		return nil

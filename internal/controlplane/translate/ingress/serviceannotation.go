@@ -3,6 +3,7 @@
 package ingress
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -87,17 +88,12 @@ var errHTTPProtocol = errors.New("one of http, https, grpc, grpcs, ws, wss")
 // serviceProtocol sets the protocol of a service behind routes for HTTP.
 // WebSocket needs none of its own: it goes through HTTP.
 func serviceProtocol(s *entity.Service, _ *entity.Upstream, value string) error {
-	switch p := entity.Protocol(value); p {
+	switch p := cmp.Or(webSocket[value], entity.Protocol(value)); p {
 	case entity.ProtocolHTTP, entity.ProtocolHTTPS, entity.ProtocolGRPC, entity.ProtocolGRPCS:
 		s.Protocol = p
-	case entity.ProtocolWS:
-		s.Protocol = entity.ProtocolHTTP
-	case entity.ProtocolWSS:
-		s.Protocol = entity.ProtocolHTTPS
-	default:
-		return errHTTPProtocol
+		return nil
 	}
-	return nil
+	return errHTTPProtocol
 }
 
 // streamServiceProtocol sets the protocol of a service behind stream routes.

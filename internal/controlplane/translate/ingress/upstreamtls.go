@@ -14,7 +14,7 @@ import (
 // secured are the protocols of services that are reached over TLS.
 func secured(p entity.Protocol) bool {
 	switch p {
-	case entity.ProtocolHTTPS, entity.ProtocolTLS, entity.ProtocolGRPCS, entity.ProtocolWSS:
+	case entity.ProtocolHTTPS, entity.ProtocolTLS, entity.ProtocolGRPCS:
 		return true
 	}
 	return false
