@@ -3,6 +3,7 @@
 package engine_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,5 +127,140 @@ func TestDrainLooksAtIdleConnectionsBeforeTheEnd(t *testing.T) {
 	}
 	if err := <-done; !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("drain: %v", err)
+	}
+}
+
+func (r *rig) drain(limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	r.drained = true
+	return r.Drain(ctx)
+}
+
+// Draining under load loses nothing: every request that was sent is answered.
+func TestDrainUnderLoad(t *testing.T) {
+	up := serve(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+	for range 3 {
+		r := startRig(t, service(up.URL, ""), rigOptions{})
+		traffic := startLoad(t, r.plain, 16)
+		until(t, "traffic", func() bool { return traffic.done.Load() > 200 })
+		if err := r.drain(patience); err != nil {
+			t.Errorf("drain: %v", err)
+		}
+		traffic.workers.Wait()
+		if traffic.ended.Load() != 16 {
+			t.Errorf("%d workers ended because nobody listens, want 16", traffic.ended.Load())
+		}
+		if n := r.Connections(); n != 0 {
+			t.Errorf("%d connections are left", n)
+		}
+		if late := traffic.late.Load(); late > 0 {
+			t.Logf("%d requests came too late, as this machine is busy", late)
+		}
+	}
+}
+
+func TestDrain(t *testing.T) {
+	hold := make(chan struct{})
+	var busy atomic.Int32
+	up := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hold" {
+			busy.Add(1)
+			<-hold
+		}
+		_, _ = io.WriteString(w, "ok")
+	})
+	l := &lives{}
+	r := startRig(t, withProbe(up.URL, "0"), rigOptions{plugins: probes{"probe-1": l.phases}})
+	slow := dialRig(t, r.plain).send("GET /hold HTTP/1.1\r\nHost: h\r\n\r\n")
+	until(t, "the slow request", func() bool { return busy.Load() == 1 })
+	idle := dialRig(t, r.plain).send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	idle.answer("GET")
+	again := dialRig(t, r.plain).send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	again.answer("GET")
+	fresh, announced := dialRig(t, r.plain), dialRig(t, r.plain)
+	r.AnnounceDrain()
+	if a, _ := announced.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answer("GET"); !a.Close {
+		t.Error("an answer during the drain keeps its connection")
+	}
+	done := make(chan error, 1)
+	go func() { done <- r.drain(patience) }()
+	// A connection that was opened before may still send its request.
+	if a, _ := fresh.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answer("GET"); a.StatusCode != 200 || !a.Close {
+		t.Errorf("got %d, close %t", a.StatusCode, a.Close)
+	}
+	// While a request is under way nobody has to hurry.
+	until(t, "the end of the listener", func() bool {
+		c, err := net.Dial("tcp", r.plain)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil
+	})
+	_ = idle.SetReadDeadline(time.Now().Add(2 * drainGrace))
+	if _, err := idle.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("an idle connection got %v while a request is under way", err)
+	}
+	_ = idle.SetReadDeadline(time.Now().Add(patience))
+	if a, _ := again.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answer("GET"); a.StatusCode != 200 || !a.Close {
+		t.Errorf("got %d, close %t", a.StatusCode, a.Close)
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("drained while a request is under way: %v", err)
+	default:
+	}
+	close(hold)
+	if a, body := slow.answer("GET"); a.StatusCode != 200 || body != "ok" || !a.Close {
+		t.Errorf("got %d %q, close %t", a.StatusCode, body, a.Close)
+	}
+	_ = slow.Close()
+	idle.ended()
+	if err := <-done; err != nil {
+		t.Errorf("drain: %v", err)
+	}
+	if _, err := net.Dial("tcp", r.plain); err == nil {
+		t.Error("the gateway still listens")
+	}
+	if l.closed.Load() != 1 || l.misused.Load() > 0 {
+		t.Errorf("%d instances closed, %d uses after the end", l.closed.Load(), l.misused.Load())
+	}
+}
+
+// What does not end by itself is cut off when the time is over.
+func TestDrainCutsOff(t *testing.T) {
+	hold := make(chan struct{})
+	up := script(t, func(_ int, c net.Conn, in *bufio.Reader) {
+		switch head := readHead(in); {
+		case strings.Contains(head, "websocket"):
+			_, _ = io.WriteString(c, upgradeAnswer)
+			_, _ = io.Copy(c, in)
+		default:
+			<-hold
+		}
+	})
+	defer close(hold)
+	l := &lives{}
+	r := startRig(t, withProbe(up.url, "0"), rigOptions{plugins: probes{"probe-1": l.phases}})
+	tunnel := dialRig(t, r.plain).send(upgradeRequest)
+	readHead(tunnel.in)
+	waiting := dialRig(t, r.plain).send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	uploading := dialRig(t, r.plain).send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 20000))
+	until(t, "the upstream connections", func() bool { return up.connections() == 3 })
+	began := time.Now()
+	if err := r.drain(100 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("drain: %v", err)
+	}
+	if took := time.Since(began); took > patience/4 {
+		t.Errorf("the drain took %v", took)
+	}
+	for _, w := range []*wire{tunnel, waiting, uploading} {
+		_, _ = io.Copy(io.Discard, w.in)
+	}
+	if n := r.Connections(); n != 0 {
+		t.Errorf("%d connections are left", n)
+	}
+	if l.closed.Load() != 1 || l.misused.Load() > 0 {
+		t.Errorf("%d instances closed, %d uses after the end", l.closed.Load(), l.misused.Load())
 	}
 }

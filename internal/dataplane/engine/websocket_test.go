@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // upgradeAnswer accepts upgradeRequest.
@@ -118,4 +119,81 @@ func liveHeap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
+}
+
+const upgradeRequest = "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+
+func TestTunnel(t *testing.T) {
+	up := script(t, func(_ int, c net.Conn, in *bufio.Reader) {
+		readHead(in)
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nwelcome ")
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				_, _ = io.WriteString(c, "bye")
+				return
+			}
+			_, _ = io.WriteString(c, "echo "+line)
+		}
+	})
+	l := &lives{}
+	r := startRig(t, withProbe(up.url, "0"), rigOptions{plugins: probes{"probe-1": l.phases}})
+	w := dialRig(t, r.plain).send(upgradeRequest + "early\n")
+	head := readHead(w.in)
+	for _, want := range []string{"HTTP/1.1 101 Switching Protocols\r\n", "Connection: upgrade\r\n", "Upgrade: websocket\r\n", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"} {
+		if !strings.Contains(head, want) {
+			t.Errorf("%q is missing in %q", want, head)
+		}
+	}
+	expect := func(want string) {
+		t.Helper()
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(w.in, got); err != nil || string(got) != want {
+			t.Fatalf("got %q, %v; want %q", got, err, want)
+		}
+	}
+	expect("welcome echo early\n")
+	// A tunnel lets its configuration go, not the instances that log it.
+	for n := range 20 {
+		r.apply(withProbe(up.url, fmt.Sprint("new", n)))
+	}
+	w.send("late\n")
+	expect("echo late\n")
+	until(t, "the end of the instances in between", func() bool { return l.closed.Load() == 19 })
+	if half, ok := w.Conn.(*net.TCPConn); !ok || half.CloseWrite() != nil {
+		t.Fatal("half-close failed")
+	}
+	expect("bye")
+	w.ended()
+	until(t, "the end of the tunnel's instance", func() bool { return l.closed.Load() == 20 })
+	if l.misused.Load() > 0 {
+		t.Errorf("%d uses after the end", l.misused.Load())
+	}
+	until(t, "the log line", func() bool { return strings.Contains(r.access.String(), "\"GET /ws HTTP/1.1\" 101 ") })
+}
+
+// A tunnel ends when nothing moves either way; one direction keeps it alive.
+func TestTunnelIdles(t *testing.T) {
+	ended := make(chan time.Duration, 1)
+	up := script(t, func(_ int, c net.Conn, in *bufio.Reader) {
+		readHead(in)
+		_, _ = io.WriteString(c, upgradeAnswer)
+		began := time.Now()
+		_, _ = io.Copy(io.Discard, in)
+		ended <- time.Since(began)
+	})
+	config := fmt.Sprintf("services:\n- {name: s, url: %q, read_timeout: 300, routes: [{name: r, paths: [/]}]}\n", up.url)
+	r := startRig(t, config, rigOptions{})
+	w := dialRig(t, r.plain).send(upgradeRequest)
+	readHead(w.in)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for range 20 {
+		<-tick.C
+		w.send("x")
+	}
+	if took := <-ended; took < time.Second {
+		t.Errorf("the tunnel ended after %v although bytes went through it", took)
+	}
+	_, _ = io.Copy(io.Discard, w.in)
 }
