@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// upstream compares the calls that the backends received.
-func (r *run) upstream(want map[string]any, before map[string]int, where string) (problems []string) {
-	expected, listed := want["upstream"].([]any)
-	counts, counted := want["upstream_counts"].(map[string]any)
-	spread, spreads := want["upstream_spread"].([]any)
+// due is how many calls an expectation speaks of.
+func due(want map[string]any) int {
+	expected, _ := want["upstream"].([]any)
+	counts, _ := want["upstream_counts"].(map[string]any)
+	spread, _ := want["upstream_spread"].([]any)
 	due := len(expected)
 	for _, n := range counts {
 		due += int(n.(float64))
@@ -23,7 +23,14 @@ func (r *run) upstream(want map[string]any, before map[string]int, where string)
 	for _, n := range spread {
 		due += int(n.(float64))
 	}
-	calls := r.calls(before, due)
+	return due
+}
+
+// upstream compares the calls that the backends received.
+func (r *run) upstream(want map[string]any, calls []call, where string) (problems []string) {
+	expected, listed := want["upstream"].([]any)
+	counts, counted := want["upstream_counts"].(map[string]any)
+	spread, spreads := want["upstream_spread"].([]any)
 	tally := map[string]any{}
 	for name := range r.backends {
 		tally[name] = 0.0
@@ -62,21 +69,20 @@ func (r *run) upstream(want map[string]any, before map[string]int, where string)
 
 // upstreamTogether is upstream for clients that asked at the same time: the
 // calls of each must be there, in any order.
-func (r *run) upstreamTogether(want map[string]any, before map[string]int, where string) []string {
+func (r *run) upstreamTogether(want map[string]any, got []call, where string) []string {
 	expected, listed := want["upstream"].([]any)
 	if !listed {
 		return nil
 	}
-	var due []map[string]any
+	var all []map[string]any
 	for _, e := range expected {
 		if w, ok := e.(map[string]any); ok {
-			due = append(due, slices.Repeat([]map[string]any{w}, r.variant.Together)...)
+			all = append(all, slices.Repeat([]map[string]any{w}, r.variant.Together)...)
 		}
 	}
-	got := r.calls(before, len(due))
-	problems := r.pair(due, got, where+" upstream", r.c.Exact)
-	if len(got) != len(due) {
-		problems = append(problems, fmt.Sprintf("%s: %d upstream calls, want %d", where, len(got), len(due)))
+	problems := r.pair(all, got, where+" upstream", r.c.Exact)
+	if len(got) != len(all) {
+		problems = append(problems, fmt.Sprintf("%s: %d upstream calls, want %d", where, len(got), len(all)))
 	}
 	return problems
 }
@@ -103,6 +109,7 @@ func (r *run) seen(c *call) result {
 	out := result{
 		"method": c.message.line(0), "target": r.names.normal(c.message.line(1)),
 		"headers": r.names.headers(c.message.fields), "body": r.names.normal(latin(c.message.body)),
+		"trailers": r.names.headers(c.message.trailers),
 	}
 	for k, v := range c.facts {
 		out[k] = v

@@ -80,12 +80,7 @@ func (conn *clientConn) ask(s *Send) (*message, error) {
 	if _, err := conn.Write(s.bytes()); err != nil {
 		return nil, err
 	}
-	method := or(s.Method, "GET")
-	m, err := readMessage(conn.in, method)
-	for err == nil && m.status() == 100 {
-		m, err = readMessage(conn.in, method)
-	}
-	return m, err
+	return readAnswer(conn.in, or(s.Method, "GET"))
 }
 
 // exchange sends a request and returns the answer, with its header lines as
@@ -109,7 +104,7 @@ func (c *client) exchange(s *Send, n names) (result, []Field, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
-	got := result{"status": float64(m.status()), "headers": n.headers(m.fields), "body": n.normal(latin(m.body))}
+	got := n.answer(m)
 	if s.After != "" && m.status() == 101 {
 		echo := make([]byte, len(unlatin(s.After)))
 		_, _ = conn.Write(unlatin(s.After))

@@ -144,16 +144,20 @@ func (c *client2) receive(stream uint32, body []byte) (*message, error) {
 // head takes the header of the answer, or its trailers; false for an interim
 // answer.
 func (c *client2) head(m *message, f *http2.MetaHeadersFrame) bool {
-	status := f.PseudoValue("status")
-	if status == "" {
-		return true
-	}
-	if strings.HasPrefix(status, "1") {
-		return false
-	}
-	m.start = "HTTP/2 " + status
+	fields := make([]Field, 0, len(f.Fields))
 	for _, h := range f.RegularFields() {
-		m.fields = append(m.fields, Field{h.Name, latin([]byte(h.Value))})
+		fields = append(fields, Field{h.Name, latin([]byte(h.Value))})
+	}
+	status := f.PseudoValue("status")
+	start := "HTTP/2 " + status
+	switch {
+	case status == "":
+		m.trailers = fields
+	case strings.HasPrefix(status, "1"):
+		m.interim = append(m.interim, &message{start: start, fields: fields})
+		return false
+	default:
+		m.start, m.fields = start, fields
 	}
 	return true
 }

@@ -22,7 +22,7 @@ type result map[string]any
 
 // compare returns the differences between an expectation and what was seen.
 // Only what the expectation names is compared; with exact set, other headers
-// must not be there.
+// and trailers must not be there.
 func compare(want map[string]any, got result, where string, exact bool) (out []string) {
 	seen, _ := got["headers"].(map[string]any)
 	headers, named := want["headers"].(map[string]any)
@@ -32,6 +32,9 @@ func compare(want map[string]any, got result, where string, exact bool) (out []s
 				out = append(out, fmt.Sprintf("%s header %s: not expected, got %v", where, k, seen[k]))
 			}
 		}
+	}
+	if trailers, _ := got["trailers"].(map[string]any); exact && named && want["trailers"] == nil && len(trailers) > 0 {
+		out = append(out, fmt.Sprintf("%s trailers: not expected, got %v", where, trailers))
 	}
 	if status, ok := want["status"]; ok {
 		out = append(out, differs(status, got["status"], where+" status")...)
@@ -47,7 +50,7 @@ func compare(want map[string]any, got result, where string, exact bool) (out []s
 			out = append(out, differs(v, seen[k], where+" header "+k)...)
 		}
 	}
-	for _, k := range []string{"method", "target", "body", "after", "certificate", "sni", "client_cn"} {
+	for _, k := range []string{"method", "target", "body", "trailers", "interim", "after", "certificate", "sni", "client_cn"} {
 		if v, ok := want[k]; ok {
 			out = append(out, differs(v, got[k], where+" "+k)...)
 		}

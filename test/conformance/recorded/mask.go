@@ -100,3 +100,15 @@ func (n names) headers(fields []Field) map[string]any {
 	}
 	return out
 }
+
+// answer is an answer in the form that expectations have.
+func (n names) answer(m *message) result {
+	interim := []any{}
+	for _, i := range m.interim {
+		interim = append(interim, map[string]any{"status": float64(i.status()), "headers": n.headers(i.fields)})
+	}
+	return result{
+		"status": float64(m.status()), "headers": n.headers(m.fields), "body": n.normal(latin(m.body)),
+		"trailers": n.headers(m.trailers), "interim": interim,
+	}
+}

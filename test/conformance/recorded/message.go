@@ -15,6 +15,10 @@ type message struct {
 	start  string
 	fields []Field
 	body   []byte
+	// trailers came after the body, interim are the answers before this one
+	// (RFC 9110 §15.2).
+	trailers []Field
+	interim  []*message
 }
 
 // truncated marks a body that ended before its announced end.
@@ -35,13 +39,38 @@ func readMessage(in *bufio.Reader, method string) (*message, error) {
 		if strings.TrimRight(line, "\r\n") == "" {
 			break
 		}
-		name, value, _ := strings.Cut(strings.TrimRight(latin([]byte(line)), "\r\n"), ":")
-		m.fields = append(m.fields, Field{name, strings.TrimSpace(value)})
-		low[strings.ToLower(name)] = strings.TrimSpace(value)
+		f := field(line)
+		m.fields = append(m.fields, f)
+		low[strings.ToLower(f[0])] = f[1]
 	}
 	m.readBody(in, method, low)
 	return m, nil
 }
+
+// field reads a header line.
+func field(line string) Field {
+	name, value, _ := strings.Cut(strings.TrimRight(latin([]byte(line)), "\r\n"), ":")
+	return Field{name, strings.TrimSpace(value)}
+}
+
+// readAnswer reads the answer to a request, and the interim ones before it.
+func readAnswer(in *bufio.Reader, method string) (*message, error) {
+	var interim []*message
+	for {
+		m, err := readMessage(in, method)
+		if err != nil || !isInterim(m.status()) {
+			if m != nil {
+				m.interim = interim
+			}
+			return m, err
+		}
+		interim = append(interim, m)
+	}
+}
+
+// isInterim reports whether another answer follows one with this status: 101
+// is the last one of HTTP/1.1.
+func isInterim(status int) bool { return status >= 100 && status < 200 && status != 101 }
 
 func (m *message) readBody(in *bufio.Reader, method string, low map[string]string) {
 	answer := method != ""
@@ -76,9 +105,11 @@ func (m *message) readChunks(in *bufio.Reader, answer bool) {
 		size, _ := strconv.ParseInt(digits, 16, 32)
 		if size == 0 {
 			for {
-				if line, err := in.ReadString('\n'); strings.TrimRight(line, "\r\n") == "" || err != nil {
+				line, err := in.ReadString('\n')
+				if strings.TrimRight(line, "\r\n") == "" || err != nil {
 					return
 				}
+				m.trailers = append(m.trailers, field(line))
 			}
 		}
 		chunk := make([]byte, size)

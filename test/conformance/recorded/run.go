@@ -41,33 +41,34 @@ type run struct {
 	follower *follower        // where the configuration comes from the stream
 	clients  []*client        // one, or as many as ask at the same time
 	refused  []entity.Problem // what speaks against a configuration that is to be refused
+	observed []map[string]any // what came of each request, for Own
 }
 
-// Run runs a case and returns the differences. The error says that it could
-// not be run.
-func Run(ctx context.Context, c *Case, v Variant) (problems []string, err error) {
+// Run runs a case and returns the differences, and what was seen instead. The
+// error says that it could not be run.
+func Run(ctx context.Context, c *Case, v Variant) (problems []string, seen *Own, err error) {
 	r := &run{c: c, variant: v, names: names{}, backends: map[string]*backend{}, sinks: map[string]*sink{}}
 	for k, v := range c.Known {
 		r.names[k] = v
 	}
 	defer r.close()
 	if err := r.startServers(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := r.startGateway(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if c.Refused {
-		return r.refusal(), r.stop()
+		return r.refusal(), &Own{Accepted: len(r.refused) == 0}, r.stop()
 	}
 	for i := range c.Steps {
 		found, err := r.step(&c.Steps[i], fmt.Sprintf("step %d", i))
 		if err != nil {
-			return nil, fmt.Errorf("step %d: %w", i, err)
+			return nil, nil, fmt.Errorf("step %d: %w", i, err)
 		}
 		problems = append(problems, found...)
 	}
-	return problems, r.stop()
+	return problems, &Own{Expect: r.observed}, r.stop()
 }
 
 func (r *run) startServers() error {
@@ -253,8 +254,9 @@ func (r *run) step(s *Step, where string) ([]string, error) {
 		before[name] = len(b.calls())
 	}
 	var problems []string
+	var answers []answer
 	for range or(send.Repeat, 1) {
-		answers := r.ask(send)
+		answers = r.ask(send)
 		r.settle()
 		problems = problems[:0]
 		for _, a := range answers {
@@ -262,10 +264,12 @@ func (r *run) step(s *Step, where string) ([]string, error) {
 			problems = append(problems, compare(want, a.got, where, r.c.Exact)...)
 		}
 	}
+	calls := r.calls(before, due(want)*max(1, r.variant.Together))
+	r.observe(answers[0].got, calls)
 	if r.variant.Together > 1 {
-		return append(problems, r.upstreamTogether(want, before, where)...), nil
+		return append(problems, r.upstreamTogether(want, calls, where)...), nil
 	}
-	return append(problems, r.upstream(want, before, where)...), nil
+	return append(problems, r.upstream(want, calls, where)...), nil
 }
 
 type answer struct {
