@@ -312,19 +312,25 @@ func (g *graph) forgetTemplate(old, now any) {
 	}
 }
 
-// setClaims replaces a unit's claims.
+// setClaims replaces a unit's claims. To be the only claimant of something means
+// the same to a unit as that there is none: nearly every unit claims what it has
+// just looked at, and need not look again.
 func (g *graph) setClaims(n *unit, old, now []fragment.Claim) {
 	if slices.Equal(old, now) {
 		return
 	}
 	for _, c := range old {
 		if !slices.Contains(now, c) {
-			g.touchClaim(keyOfClaim(c), g.claims.remove(keyOfClaim(c), n.claimant(c)))
+			g.touchClaim(keyOfClaim(c), g.claims.remove(keyOfClaim(c), n.claimant(c)), nil)
 		}
 	}
 	for _, c := range now {
 		if !slices.Contains(old, c) {
-			g.touchClaim(keyOfClaim(c), g.claims.add(keyOfClaim(c), n.claimant(c)))
+			change, but := g.claims.add(keyOfClaim(c), n.claimant(c)), n
+			if !change.any {
+				but = nil
+			}
+			g.touchClaim(keyOfClaim(c), change, but)
 		}
 	}
 }
@@ -333,15 +339,16 @@ func (n *unit) claimant(c fragment.Claim) fragment.Claimant {
 	return fragment.Claimant{Owner: n.owner, Created: n.created, Data: c.Data}
 }
 
-func (g *graph) touchClaim(key claimKey, c claimChange) {
+// touchClaim marks all units but one that have looked at what changed of a claim.
+func (g *graph) touchClaim(key claimKey, c claimChange, but *unit) {
 	if c.all {
-		g.touch(onClaim(viewClaimAll, key))
+		g.touchBut(onClaim(viewClaimAll, key), but)
 	}
 	if c.first {
-		g.touch(onClaim(viewClaimFirst, key))
+		g.touchBut(onClaim(viewClaimFirst, key), but)
 	}
 	if c.any {
-		g.touch(onClaim(viewClaimAny, key))
+		g.touchBut(onClaim(viewClaimAny, key), but)
 	}
 }
 

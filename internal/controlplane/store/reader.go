@@ -132,10 +132,19 @@ func (g *graph) read(d dependency) bool {
 }
 
 // touch marks all units that have looked at d.
-func (g *graph) touch(d dependency) {
-	if t := g.things[d]; t != nil {
-		t.readers.each(g.mark)
+func (g *graph) touch(d dependency) { g.touchBut(d, nil) }
+
+// touchBut is touch but for one unit, which may be nil.
+func (g *graph) touchBut(d dependency, but *unit) {
+	t := g.things[d]
+	if t == nil {
+		return
 	}
+	t.readers.each(func(n *unit) {
+		if n != but {
+			g.mark(n)
+		}
+	})
 }
 
 // setDeps records what the unit looked at and lets go of what it no longer

@@ -157,13 +157,13 @@ func TestOnlyWhatAChangeTouchesIsDelivered(t *testing.T) {
 		wantOwners(t, w.settle(), one)
 	})
 	t.Run("a Service appears", func(t *testing.T) {
-		if !slices.ContainsFunc(w.summary.Problems, func(p fragment.Problem) bool { return p.Object.Name == "three" }) {
-			t.Errorf("the missing Service is not reported: %v", w.summary.Problems)
+		if !slices.ContainsFunc(w.Problems(gateway), func(p fragment.Problem) bool { return p.Object.Name == "three" }) {
+			t.Errorf("the missing Service is not reported: %v", w.Problems(gateway))
 		}
 		w.put(serviceOf("other", "10.0.0.2"))
 		wantOwners(t, w.settle(), other)
-		if len(w.summary.Problems) != 0 {
-			t.Errorf("problems remain: %v", w.summary.Problems)
+		if len(w.Problems(gateway)) != 0 {
+			t.Errorf("problems remain: %v", w.Problems(gateway))
 		}
 	})
 	t.Run("endpoints do not matter in the mesh", func(t *testing.T) {
@@ -238,8 +238,8 @@ func TestSecrets(t *testing.T) {
 		w.secrets["shop/config"] = secretOf("config", "2", map[string]string{"c": "minute: many"})
 		w.SecretChanged("shop", "config")
 		wantOwners(t, w.settle())
-		if got := w.plugins(one); !slices.Equal(got, []string{"rate-limiting"}) || len(w.summary.Problems) != 1 {
-			t.Errorf("plugins are %v, problems %v", got, w.summary.Problems)
+		if got := w.plugins(one); !slices.Equal(got, []string{"rate-limiting"}) || len(w.Problems(gateway)) != 1 {
+			t.Errorf("plugins are %v, problems %v", got, w.Problems(gateway))
 		}
 	})
 	t.Run("deleted takes effect at once", func(t *testing.T) {
@@ -314,6 +314,15 @@ func TestCostOfOneChange(t *testing.T) {
 		if n := w.Translations() - before; n != 1 {
 			t.Errorf("with %d Ingresses one change translated %d units", total, n)
 		}
+	}
+}
+
+// TestFirstTranslation holds that each unit is translated once, although it looks
+// at what it then claims: its route's name, its SNI, its upstream's name.
+func TestFirstTranslation(t *testing.T) {
+	w := crowd(t, 100)
+	if units, n := w.Size().Units, w.Translations(); units < 100 || n != uint64(units) {
+		t.Errorf("%d units took %d translations", units, n)
 	}
 }
 

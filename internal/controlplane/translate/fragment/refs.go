@@ -105,6 +105,10 @@ type Refs interface {
 	// ConsumerGroup returns a consumer group of the gateway's class.
 	ConsumerGroup(namespace, name string) GroupFacts
 
+	// What units claim. That the unit itself is the only claimant must mean the
+	// same to it as that there is none: it is not translated again for having
+	// claimed what nobody did.
+
 	// First returns the unit that a claim goes to: the oldest claimant.
 	First(Claim) (Claimant, bool)
 	// Claimed reports whether anyone claims.
