@@ -80,7 +80,7 @@ func uniqueValues(e Entity, s SchemaSet) [][2]string {
 	case *ConsumerGroup:
 		return [][2]string{{"name", e.Name}}
 	case *SNI:
-		return [][2]string{{"name", e.Name}}
+		return [][2]string{{"name", CanonicalServerName(e.Name)}}
 	case *CACertificate:
 		return [][2]string{{"cert_digest", digest(e.Cert)}}
 	case *Vault:

@@ -168,6 +168,14 @@ func TestRestoreServerNames(t *testing.T) {
 	if len(of[*entity.Certificate](next, owner(fragment.OwnerCertificate, "tls"))) != 1 {
 		t.Error("the certificate of the last good version is not served")
 	}
+	// A predecessor that did not know spellings published the name as it stands.
+	sni := of[*entity.SNI](w, one)[0]
+	sni.Name = "ONE.example.com."
+	next = w.restart(broken(ing), web, later)
+	if snis := of[*entity.SNI](next, one); len(snis) != 1 || snis[0].Name != "one.example.com" ||
+		snis[0].ID != fragment.ID(entity.KindSNI, "one.example.com") || len(of[*entity.SNI](next, two)) != 0 {
+		t.Errorf("SNIs of another spelling are %v and %v", snis, next.units[two].Entities)
+	}
 	delete(w.secrets, "shop/tls")
 	next = w.restart(broken(ing), web)
 	if snis := of[*entity.SNI](next, one); len(snis) != 0 {

@@ -116,8 +116,12 @@ func (v *revival) sni(s *entity.SNI) {
 	if facts.Reason != "" {
 		v.result.Report(v.object, "spec.tls", facts.Reason, facts.Message, facts.Fix)
 	}
-	if v.claim(fragment.Claim{Scope: fragment.ClaimSNI, Value: s.Name, Data: string(facts.ID)}) && facts.ID == s.Certificate.ID {
-		v.result.Entities = append(v.result.Entities, s)
+	// A predecessor may have published another spelling of the name.
+	host := entity.CanonicalServerName(s.Name)
+	if v.claim(fragment.Claim{Scope: fragment.ClaimSNI, Value: host, Data: string(facts.ID)}) && facts.ID == s.Certificate.ID {
+		now := *s
+		now.ID, now.Name = fragment.ID(entity.KindSNI, host), host
+		v.result.Entities = append(v.result.Entities, &now)
 	}
 }
 

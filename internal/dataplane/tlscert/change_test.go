@@ -53,6 +53,15 @@ func TestChanges(t *testing.T) {
 				c.Certificates = append(c.Certificates, &cert)
 			}
 		}
+		holder := func(n *entity.SNI) int {
+			if set.names.At(canonical(n.Name)).sni == n.ID {
+				return 0
+			}
+			return 1
+		}
+		order := slices.SortedFunc(maps.Values(snis), func(a, b *entity.SNI) int {
+			return cmp.Or(cmp.Compare(holder(a), holder(b)), cmp.Compare(a.ID, b.ID))
+		})
 		next, looked, problems := set.With(c)
 		set = next
 		for _, key := range looked {
@@ -61,7 +70,7 @@ func TestChanges(t *testing.T) {
 		for _, p := range problems {
 			told[entity.Key{Kind: p.Kind, ID: p.ID}] = p.String()
 		}
-		whole, all := NewSet(set, slices.Collect(maps.Values(certs)), slices.SortedFunc(maps.Values(snis), func(a, b *entity.SNI) int { return cmp.Compare(a.ID, b.ID) }))
+		whole, all := NewSet(set, slices.Collect(maps.Values(certs)), order)
 		want := map[entity.Key]string{}
 		for _, p := range all {
 			want[entity.Key{Kind: p.Kind, ID: p.ID}] = p.String()

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/persistent"
+	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
 // Names is a set of server names as SNI entities and routes have them: exact,
@@ -50,4 +51,4 @@ func lookup[V any](names persistent.Map[string, V], name string) (V, bool) {
 	return names.Get("*")
 }
 
-func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+func canonical(name string) string { return entity.CanonicalServerName(name) }

@@ -39,10 +39,10 @@ type pair struct {
 type Set struct {
 	pairs persistent.Map[entity.ID, *pair]
 	snis  persistent.Map[entity.ID, *entity.SNI]
-	// claims are the SNIs of a name, in order; names the pair of the first of
-	// them that has one. Both by lower-case name without a final dot.
+	// claims are the SNIs of a name, in order; names what the one of them that
+	// has it shows. Both by lower-case name without a final dot.
 	claims persistent.Map[string, []claim]
-	names  persistent.Map[string, *pair]
+	names  persistent.Map[string, named]
 	users  persistent.Map[entity.ID, ids] // the SNIs of a certificate
 }
 
@@ -50,6 +50,12 @@ type Set struct {
 type claim struct {
 	sni   *entity.SNI
 	order int
+}
+
+// named is what a name shows, and the SNI that it is shown for.
+type named struct {
+	pair *pair
+	sni  entity.ID
 }
 
 type ids = persistent.Map[entity.ID, struct{}]
@@ -60,8 +66,9 @@ type Change struct {
 	SNIs         []*entity.SNI
 	Removed      []entity.Key
 	// Order is the place of an SNI among others with the same name, of which the
-	// first one has it; where that is equal, the smaller id is first. nil: 0 for
-	// all.
+	// first one has it. Where that is equal, the one that has it already keeps it,
+	// so that nobody takes a name from who serves it; else the smaller id is first.
+	// nil: 0 for all.
 	Order func(*entity.SNI) int
 }
 
@@ -129,7 +136,7 @@ type setEdit struct {
 	pairs    persistent.Edit[entity.ID, *pair]
 	snis     persistent.Edit[entity.ID, *entity.SNI]
 	claims   persistent.Edit[string, []claim]
-	names    persistent.Edit[string, *pair]
+	names    persistent.Edit[string, named]
 	users    persistent.Edit[entity.ID, ids]
 	touched  map[string]bool // names to be looked at again
 	looked   []entity.Key
@@ -192,25 +199,45 @@ func (e *setEdit) claim(c claim, now bool) {
 
 // resolve decides which of the SNIs that claim a name has it.
 func (e *setEdit) resolve(name string) {
+	claims := e.claims.At(name)
+	first := e.first(claims, e.names.At(name).sni)
 	e.names.Delete(name)
-	for _, c := range e.claims.At(name) {
+	for i, c := range claims {
 		n := c.sni
 		e.looked = append(e.looked, entity.KeyOf(n))
-		var p *pair
-		if n.Certificate != nil {
-			p = e.pairs.At(n.Certificate.ID)
-		}
-		switch {
+		switch p := e.pairOf(n); {
 		case p == nil:
 			e.problems = append(e.problems, Problem{
 				entity.KindSNI, n.ID, "certificate", fmt.Errorf("the certificate of %q is missing or invalid", n.Name),
 			})
-		case e.names.At(name) != nil:
+		case i != first:
 			e.problems = append(e.problems, Problem{entity.KindSNI, n.ID, "name", fmt.Errorf("%q is taken by another SNI", n.Name)})
 		default:
-			e.names.Put(name, p)
+			e.names.Put(name, named{p, n.ID})
 		}
 	}
+}
+
+// first returns the place of the SNI that has a name, which holder had before;
+// -1 if none has a certificate.
+func (e *setEdit) first(claims []claim, holder entity.ID) int {
+	first := -1
+	for i, c := range claims {
+		if e.pairOf(c.sni) == nil {
+			continue
+		}
+		if first < 0 || c.sni.ID == holder && c.order == claims[first].order {
+			first = i
+		}
+	}
+	return first
+}
+
+func (e *setEdit) pairOf(n *entity.SNI) *pair {
+	if n.Certificate == nil {
+		return nil
+	}
+	return e.pairs.At(n.Certificate.ID)
 }
 
 func (s *Set) unchanged(c *entity.Certificate) *pair {
@@ -256,13 +283,13 @@ func (s *Set) find(sni string) *pair {
 		return nil
 	}
 	name := strings.TrimSuffix(sni, ".")
-	if p := s.names.At(canonical(name)); p != nil && name != "" {
-		return p
+	if n, has := s.names.Get(canonical(name)); has && name != "" {
+		return n.pair
 	}
 	// Kong compares names with regard to case. For exact names that is only an
 	// accident, but a recorded answer shows it for wildcards, so it is kept.
-	p, _ := lookup(s.names, name)
-	return p
+	n, _ := lookup(s.names, name)
+	return n.pair
 }
 
 // choose returns the certificate of the pair that the client can use, ECDSA

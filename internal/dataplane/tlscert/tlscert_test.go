@@ -255,6 +255,34 @@ func TestSetProblems(t *testing.T) {
 	}
 }
 
+// Nobody takes a name from who has it, however it is spelt and whatever its id.
+func TestNameStaysWithItsHolder(t *testing.T) {
+	mine, theirs := namedCert(t, "mine"), namedCert(t, "theirs")
+	holder := &entity.SNI{ID: "d", Name: "shop.test", Certificate: &entity.Ref{ID: "mine"}}
+	set, _, _ := (&Set{}).With(&Change{Certificates: []*entity.Certificate{mine, theirs}, SNIs: []*entity.SNI{holder}})
+	renewed := *mine
+	for _, other := range []string{"shop.test", "SHOP.test", "shop.test."} {
+		taker := &entity.SNI{ID: "a", Name: other, Certificate: &entity.Ref{ID: "theirs"}}
+		next, _, problems := set.With(&Change{SNIs: []*entity.SNI{taker}})
+		if next.find("shop.test").source != mine || len(problems) != 1 || problems[0].ID != "a" || problems[0].Field != "name" {
+			t.Errorf("%s: problems %v", other, problems)
+		}
+		again := *holder
+		next, _, _ = next.With(&Change{Certificates: []*entity.Certificate{&renewed}, SNIs: []*entity.SNI{&again}})
+		if next.find("shop.test").source.ID != "mine" {
+			t.Errorf("%s: it has the name after a change of the holder", other)
+		}
+		next, _, problems = next.With(&Change{Removed: []entity.Key{entity.KeyOf(holder)}})
+		if next.find("shop.test").source != theirs || len(problems) > 0 {
+			t.Errorf("%s: problems %v when the holder is gone", other, problems)
+		}
+		next, _, _ = set.With(&Change{SNIs: []*entity.SNI{taker}, Order: func(*entity.SNI) int { return -1 }})
+		if next.find("shop.test").source != theirs {
+			t.Errorf("%s: the order does not count", other)
+		}
+	}
+}
+
 func TestUnchangedCertificatesAreKept(t *testing.T) {
 	a, b := namedCert(t, "a"), namedCert(t, "b")
 	first, _ := NewSet(nil, []*entity.Certificate{a, b}, nil)
@@ -345,7 +373,7 @@ func BenchmarkGetCertificate(b *testing.B) {
 		b.Fatal(err)
 	}
 	p := &pair{main: s.defaults[0]}
-	s.Use(&Set{names: persistent.Map[string, *pair]{}.With("*.a.test", p)})
+	s.Use(&Set{names: persistent.Map[string, named]{}.With("*.a.test", named{pair: p})})
 	hello := &tls.ClientHelloInfo{ServerName: "x.a.test"}
 	b.ReportAllocs()
 	for b.Loop() {

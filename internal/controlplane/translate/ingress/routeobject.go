@@ -102,9 +102,11 @@ func (t *routeObject) tls(i int, secret string, hosts []string) {
 	}
 }
 
-// sni adds the SNI of a host. The host is taken also while there is no usable
+// sni adds the SNI of a host, in the one spelling that the proxies compare: in
+// another it would be the same host. It is taken also while there is no usable
 // certificate, "", so that nobody else's is shown in its stead.
 func (t *routeObject) sni(host string, cert entity.ID, field string) {
+	host = entity.CanonicalServerName(host)
 	claim := fragment.Claim{Scope: fragment.ClaimSNI, Value: host, Data: string(cert)}
 	for _, mine := range t.result.Claims {
 		if mine.Scope == claim.Scope && mine.Value == host {

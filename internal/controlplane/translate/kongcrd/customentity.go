@@ -124,6 +124,7 @@ func (t *customEntity) identify(e entity.Entity) (claims []fragment.Claim, ok bo
 			return nil, false
 		}
 		e.ID, e.Certificate.ID = t.own(entity.KindSNI, e.ID), entity.ID(brings.Data)
+		e.Name = entity.CanonicalServerName(e.Name)
 		return []fragment.Claim{{Scope: fragment.ClaimSNI, Value: e.Name, Data: brings.Data}}, true
 	}
 	return nil, true
