@@ -13,9 +13,10 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
-// IsGlobal reports whether a KongClusterPlugin applies to every request.
+// IsGlobal reports whether a KongClusterPlugin applies to every request: only
+// with a label of exactly this value, as Kong's ingress controller selects them.
 func IsGlobal(p *kongv1.KongClusterPlugin) bool {
-	return strings.EqualFold(p.Labels[fragment.LabelGlobal], "true")
+	return p.Labels[fragment.LabelGlobal] == "true"
 }
 
 // TranslateGlobal returns the global plugin of a KongClusterPlugin. Two of the
