@@ -25,6 +25,9 @@ const (
 	// headPatience is how long the head of a further request may take before its
 	// connection may be ended for a new one.
 	headPatience = time.Second
+	// lingerPatience is for how long a connection that was answered, and discards
+	// what is still sent, counts as one that has earned its place.
+	lingerPatience = time.Second
 	// refusalLog is how often refused connections are logged.
 	refusalLog = 10 * time.Second
 )
@@ -127,9 +130,10 @@ func (e *Engine) RefusedConnections() uint64 {
 }
 
 // makeRoom ends a connection that waits for a request, or whose request's head
-// is slow to come: one that has not sent any request yet if it meets such a one,
-// and of several the one that has waited longest. It reports whether it found
-// any. A request that has arrived on it is answered still.
+// is slow to come, or that has its last answer: one that has not sent any
+// request yet if it meets such a one, and of several the one that has waited
+// longest. It reports whether it found any. A request that has arrived on it is
+// answered still.
 func (s *connections) makeRoom(now time.Time) bool {
 	var chosen *conn
 	var best claim
@@ -156,7 +160,7 @@ func (s *connections) makeRoom(now time.Time) bool {
 
 // claim is what a waiting connection has to keep its place for.
 type claim struct {
-	proven bool // has sent a request before
+	proven bool // has sent a request before, and does not linger for long
 	waited time.Duration
 }
 
@@ -182,6 +186,12 @@ func (c *conn) its(now time.Time) (its claim, may bool) {
 		return claim{h.session.Opened() > 0, now.Sub(since)}, !c.leaving && idle
 	}
 	its = claim{c.proven, now.Sub(c.since)}
+	if c.lingering {
+		// A client that is about to read its answer keeps its place before one
+		// that has none to read.
+		its.proven = its.waited < lingerPatience
+		return its, !c.leaving
+	}
 	slow := c.heading && (!c.proven || its.waited >= headPatience)
 	return its, !c.leaving && (c.idle || slow)
 }

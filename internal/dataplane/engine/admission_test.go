@@ -39,3 +39,25 @@ func TestClaims(t *testing.T) {
 		}
 	}
 }
+
+// A connection that only lingers may always be ended for another one; for the
+// first moment it has the claim of one whose client may come back.
+func TestLingeringClaims(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		conn *conn
+		want claim
+		may  bool
+	}{
+		{&conn{proven: true}, claim{true, time.Minute}, false},
+		{&conn{proven: true, lingering: true}, claim{false, time.Minute}, true},
+		{&conn{lingering: true}, claim{false, lingerPatience}, true},
+		{&conn{lingering: true}, claim{true, lingerPatience - 1}, true},
+		{&conn{lingering: true, leaving: true}, claim{false, time.Minute}, false},
+	} {
+		c.conn.since = now.Add(-c.want.waited)
+		if its, may := c.conn.claim(now); its != c.want || may != c.may {
+			t.Errorf("lingering %t, for %v: got %v, %t", c.conn.lingering, c.want.waited, its, may)
+		}
+	}
+}

@@ -76,12 +76,14 @@ type conn struct {
 	idle   bool // waits for a request's first byte
 	fresh  bool // for the first one
 	// heading says that a part of a request's head is here, or of a handshake;
-	// since is when idle or heading began, leaving that the connection is
-	// ended for another one.
-	heading bool
-	since   time.Time
-	leaving bool
-	proven  bool // has sent a request
+	// lingering that nothing is left but to discard what is still sent behind
+	// the last answer; since is when idle, heading or lingering began, leaving
+	// that the connection is ended for another one.
+	heading   bool
+	lingering bool
+	since     time.Time
+	leaving   bool
+	proven    bool // has sent a request
 }
 
 func newConn(e *Engine, spec *ListenSpec, tcp *net.TCPConn) (*conn, error) {

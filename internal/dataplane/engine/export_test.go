@@ -18,6 +18,19 @@ func (e *Engine) Working() (n int) {
 	return n
 }
 
+// Lingering returns how many connections discard what is sent behind their last
+// answer.
+func (e *Engine) Lingering() (n int) {
+	e.conns.each(func(c *conn) {
+		c.idleMu.Lock()
+		defer c.idleMu.Unlock()
+		if c.lingering {
+			n++
+		}
+	})
+	return n
+}
+
 // Streams returns how many HTTP/2 streams are under way.
 func (e *Engine) Streams() (n int) {
 	e.conns.each(func(c *conn) {

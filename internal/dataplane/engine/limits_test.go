@@ -85,6 +85,40 @@ func TestWorkerConnections(t *testing.T) {
 	}
 }
 
+// Connections that were answered and only go on sending make room, each for one.
+func TestLingeringMakesRoom(t *testing.T) {
+	url, _, _ := holding(t)
+	const limit = 4
+	for name, request := range map[string]string{
+		"refused head": "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\nContent-Length: 11\r\n\r\n",
+		"refused body": "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := startRig(t, service(url, ""), rigOptions{settings: func(s *engine.Settings) {
+				s.WorkerConnections, s.ClientMaxBodySize, s.LingeringTime, s.LingeringTimeout = limit, 10, time.Hour, time.Hour
+			}})
+			lingering := make([]*wire, limit)
+			for i := range lingering {
+				lingering[i] = dialRig(t, r.plain).send(request)
+				lingering[i].answer("POST")
+				lingering[i].ended() // of what the gateway sends
+				lingering[i].send("x")
+			}
+			until(t, "lingering", func() bool { return r.Lingering() == limit })
+			for range limit {
+				w := dialRig(t, r.plain).send(plainGet)
+				if a, _ := w.answer("GET"); a.StatusCode != 200 {
+					t.Errorf("a newcomer got %d", a.StatusCode)
+				}
+			}
+			until(t, "the end of those that lingered", func() bool { return r.Lingering() == 0 })
+			if n := r.RefusedConnections(); n != 0 {
+				t.Errorf("%d connections were refused", n)
+			}
+		})
+	}
+}
+
 func TestConnectionsPerAddress(t *testing.T) {
 	url, _, _ := holding(t)
 	for _, c := range []struct {

@@ -32,10 +32,32 @@ func (c *conn) linger() {
 	if c.bodyBuf == nil {
 		c.bodyBuf = getBodyBuffer(bodyBuffer)
 	}
-	for now, end := time.Now(), time.Now().Add(total); now.Before(end); now = time.Now() {
-		_ = c.socket.SetReadDeadline(now.Add(min(idle, end.Sub(now))))
+	now := time.Now()
+	c.beginLingering(now)
+	for end := now.Add(total); now.Before(end); now = time.Now() {
+		if !c.armLingering(now.Add(min(idle, end.Sub(now)))) {
+			return
+		}
 		if _, err := c.socket.Read(c.bodyBuf); err != nil {
 			return
 		}
 	}
+}
+
+// beginLingering lets the connection give way to new ones from now on.
+func (c *conn) beginLingering(now time.Time) {
+	c.idleMu.Lock()
+	defer c.idleMu.Unlock()
+	c.lingering, c.since = true, now
+}
+
+// armLingering bounds the next read, unless the connection is to give way.
+func (c *conn) armLingering(deadline time.Time) bool {
+	c.idleMu.Lock()
+	defer c.idleMu.Unlock()
+	if c.leaving {
+		return false
+	}
+	_ = c.socket.SetReadDeadline(deadline)
+	return true
 }
