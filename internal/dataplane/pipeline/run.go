@@ -35,7 +35,7 @@ func (x *Exchange) Rewrite(global *Plan) (fault *Fault) {
 		if in == nil || in.Phases.Rewrite == nil {
 			continue
 		}
-		if fault = x.guarded(in, "rewrite", in.Phases.Rewrite); fault != nil {
+		if fault = guarded[plugin.Exchange](in, x, "rewrite", in.Phases.Rewrite); fault != nil {
 			x.Exit(failed)
 		}
 		if x.exited {
@@ -59,7 +59,7 @@ func (x *Exchange) Access(p *Plan) (fault *Fault) {
 		if x.exited || in.Phases.Access == nil {
 			continue
 		}
-		if f := x.guarded(in, "access", in.Phases.Access); f != nil {
+		if f := guarded[plugin.Exchange](in, x, "access", in.Phases.Access); f != nil {
 			fault = f
 			x.Exit(failed)
 		}
@@ -125,7 +125,7 @@ func (x *Exchange) ResponsePhase() *Fault {
 		if in.Phases.Response == nil {
 			continue
 		}
-		if f := x.guarded(in, "response", in.Phases.Response); f != nil {
+		if f := guarded[plugin.Exchange](in, x, "response", in.Phases.Response); f != nil {
 			return f
 		}
 	}
@@ -139,7 +139,7 @@ func (x *Exchange) FilterHeader() (fault *Fault) {
 		if in.Phases.HeaderFilter == nil {
 			continue
 		}
-		if f := x.guarded(in, "header_filter", in.Phases.HeaderFilter); f != nil {
+		if f := guarded[plugin.Exchange](in, x, "header_filter", in.Phases.HeaderFilter); f != nil {
 			fault = f
 		}
 	}
@@ -172,14 +172,15 @@ func (x *Exchange) Log() (fault *Fault) {
 		if in.Phases.Log == nil {
 			continue
 		}
-		if f := x.guarded(in, "log", in.Phases.Log); f != nil {
+		if f := guarded[plugin.Exchange](in, x, "log", in.Phases.Log); f != nil {
 			fault = f
 		}
 	}
 	return fault
 }
 
-func (x *Exchange) guarded(in *Instance, phase string, run func(plugin.Exchange)) (fault *Fault) {
+// guarded runs a phase of an instance on an Exchange or a Session.
+func guarded[X any](in *Instance, x X, phase string, run func(X)) (fault *Fault) {
 	defer func() {
 		if v := recover(); v != nil {
 			fault = &Fault{Plugin: in.Plugin.Name, Phase: phase, Value: v, Stack: debug.Stack()}

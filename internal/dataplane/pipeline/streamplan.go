@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
-	"runtime/debug"
 	"slices"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/router"
@@ -104,7 +103,7 @@ func (s *Session) Preread(p *StreamPlan) *Fault {
 		if in.Phases.Preread == nil {
 			continue
 		}
-		if fault := s.guarded(in, "preread", in.Phases.Preread); fault != nil {
+		if fault := guarded[plugin.Session](in, s, "preread", in.Phases.Preread); fault != nil {
 			s.EndStatus = http.StatusInternalServerError
 			return fault
 		}
@@ -122,19 +121,9 @@ func (s *Session) Log(p *StreamPlan) (fault *Fault) {
 		if in.Phases.StreamLog == nil {
 			continue
 		}
-		if f := s.guarded(in, "log", in.Phases.StreamLog); f != nil {
+		if f := guarded[plugin.Session](in, s, "log", in.Phases.StreamLog); f != nil {
 			fault = f
 		}
 	}
 	return fault
-}
-
-func (s *Session) guarded(in *Instance, phase string, run func(plugin.Session)) (fault *Fault) {
-	defer func() {
-		if v := recover(); v != nil {
-			fault = &Fault{Plugin: in.Plugin.Name, Phase: phase, Value: v, Stack: debug.Stack()}
-		}
-	}()
-	run(s)
-	return nil
 }
