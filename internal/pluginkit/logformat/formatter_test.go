@@ -78,29 +78,35 @@ func TestRecords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x := proxied()
 			change(x)
-			got := New(start).Append([]byte("before"), x)
-			if !bytes.HasPrefix(got, []byte("before")) {
-				t.Fatal("the buffer's content is gone")
-			}
-			var pretty bytes.Buffer
-			if err := json.Indent(&pretty, got[len("before"):], "", "  "); err != nil {
-				t.Fatalf("not JSON: %v\n%s", err, got)
-			}
-			pretty.WriteByte('\n')
-			golden := filepath.Join("testdata", name+".json")
-			if *update {
-				if err := os.WriteFile(golden, pretty.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(pretty.Bytes(), want) {
-				t.Errorf("record differs from %s:\n%s", golden, pretty.String())
-			}
+			golden(t, name, New(start).Append([]byte("before"), x))
 		})
+	}
+}
+
+// golden compares a record, appended to "before", with the file of that name.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	record, kept := bytes.CutPrefix(got, []byte("before"))
+	if !kept {
+		t.Fatal("the buffer's content is gone")
+	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, record, "", "  "); err != nil {
+		t.Fatalf("not JSON: %v\n%s", err, got)
+	}
+	pretty.WriteByte('\n')
+	file := filepath.Join("testdata", name+".json")
+	if *update {
+		if err := os.WriteFile(file, pretty.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(pretty.Bytes(), want) {
+		t.Errorf("record differs from %s:\n%s", file, pretty.String())
 	}
 }
 

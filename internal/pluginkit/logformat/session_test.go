@@ -3,12 +3,8 @@
 package logformat
 
 import (
-	"bytes"
 	"crypto/tls"
-	"encoding/json"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -53,28 +49,7 @@ func TestSessions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := streamed()
 			change(s)
-			got := New(start).AppendSession([]byte("before"), s)
-			if !bytes.HasPrefix(got, []byte("before")) {
-				t.Fatal("the buffer's content is gone")
-			}
-			var pretty bytes.Buffer
-			if err := json.Indent(&pretty, got[len("before"):], "", "  "); err != nil {
-				t.Fatalf("not JSON: %v\n%s", err, got)
-			}
-			pretty.WriteByte('\n')
-			golden := filepath.Join("testdata", name+".json")
-			if *update {
-				if err := os.WriteFile(golden, pretty.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(pretty.Bytes(), want) {
-				t.Errorf("record differs from %s:\n%s", golden, pretty.String())
-			}
+			golden(t, name, New(start).AppendSession([]byte("before"), s))
 		})
 	}
 }
