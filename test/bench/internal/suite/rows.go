@@ -34,7 +34,7 @@ type Row struct {
 	Change *Change
 	// Idle sends no load: what is measured is the CPU time of a change.
 	Idle bool
-	// Repeat measures each round so many times, 0 once.
+	// Repeat measures each round so many times, in half the window; 0 once.
 	Repeat int
 }
 

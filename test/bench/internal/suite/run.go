@@ -190,9 +190,13 @@ func (r *Runner) underLoad(e *entry) error {
 	}
 	load := e.row.Load
 	load.Rate = e.Rate
+	window := r.Window
+	if e.row.Repeat > 0 {
+		window /= 2
+	}
 	var result *agent.Result
 	report, err := r.changing(e, func() (err error) {
-		result, err = r.measure(e, &load, e.row.Refused, r.Warmup, r.Window)
+		result, err = r.measure(e, &load, e.row.Refused, r.Warmup, window)
 		return err
 	})
 	if err == nil {

@@ -94,7 +94,7 @@ func (s *source) read(path string) error {
 	}
 	set, problems := entity.Decode(data, schemas.All())
 	if len(problems) > 0 {
-		return fmt.Errorf("%s: %v", path, problems[0])
+		return fmt.Errorf("%s: %w", path, problems[0])
 	}
 	for _, r := range set.Routes {
 		s.routes[r.Name] = r
