@@ -122,6 +122,10 @@ var strictness = map[string][]refusal{
 		{"CRLF in a quoted extension", withBody(chunkedField, "1;a=\"\r\n\"\r\nx\r\n0\r\n\r\n"), 400},
 		{"trailer that is no field", withBody(chunkedField, "0\r\nA\r\n\r\n"), 400},
 	},
+	"fields that are there once": {
+		{"two Sec-WebSocket-Key", withFields("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"), 400},
+		{"two Authorization", withFields("Authorization: Basic YQ==\r\nAuthorization: Basic Yg==\r\n"), 400},
+	},
 	"size": {
 		{"request line", "GET /" + long + " HTTP/1.1\r\nHost: h\r\n\r\n", 414},
 		{"method", long + " / HTTP/1.1\r\nHost: h\r\n\r\n", 414},

@@ -50,7 +50,8 @@ func (ex *exchange) upgrade(t *target) {
 
 // accepted reports whether the upstream's Sec-WebSocket-Accept is the one for the
 // key that it was sent (RFC 6455 §4.1): another one is not of somebody who
-// understood the handshake. None at all is left to the client, as Kong does.
+// understood the handshake, and of two nobody knows which counts. None at all is
+// left to the client, as Kong does.
 func (ex *exchange) accepted() bool {
 	key, ok := ex.head.GetID(http1.HeaderSecWebSocketKey)
 	if !ok {
@@ -59,8 +60,9 @@ func (ex *exchange) accepted() bool {
 	hash := sha1.New() //nolint:gosec // RFC 6455 says so
 	hash.Write(key)
 	hash.Write(http1.View("258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	accept, given := ex.resp.Header.GetID(http1.HeaderSecWebSocketAccept)
-	return !given || string(accept) == base64.StdEncoding.EncodeToString(hash.Sum(nil))
+	var room [2][]byte
+	accepts := ex.resp.Header.AppendValuesID(room[:0], http1.HeaderSecWebSocketAccept)
+	return len(accepts) == 0 || len(accepts) == 1 && string(accepts[0]) == base64.StdEncoding.EncodeToString(hash.Sum(nil))
 }
 
 // sides returns both sides if their connections can be taken over.

@@ -29,6 +29,7 @@ func TestUpgrades(t *testing.T) {
 		{"without case", "GET / HTTP/1.1\r\n" + head + "Connection: keep-alive, UPGRADE\r\nUpgrade: WebSocket\r\n\r\n", upgradeAnswer, true, 101},
 		{"no", upgradeRequest, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", true, 403},
 		{"wrong accept", upgradeRequest, strings.Replace(upgradeAnswer, "s3pP", "s3pQ", 1), true, 502},
+		{"two accepts", upgradeRequest, strings.Replace(upgradeAnswer, "\r\n\r\n", "\r\nSec-WebSocket-Accept: other\r\n\r\n", 1), true, 502},
 		{"no accept", upgradeRequest, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", true, 101},
 		{"no key", "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", upgradeAnswer, true, 502},
 		{"another protocol in the answer", upgradeRequest, strings.Replace(upgradeAnswer, "Upgrade: websocket", "Upgrade: h2c", 1), true, 502},

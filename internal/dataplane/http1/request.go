@@ -296,7 +296,7 @@ func (r *Request) resolveHost() fault {
 
 // singular are the fields of which a request may have one only: of two, servers
 // disagree which counts.
-var singular = [...]HeaderID{HeaderAuthorization, HeaderContentRange, HeaderIfModifiedSince, HeaderIfUnmodifiedSince}
+var singular = [...]HeaderID{HeaderAuthorization, HeaderContentRange, HeaderIfModifiedSince, HeaderIfUnmodifiedSince, HeaderSecWebSocketKey}
 
 // repeatsSingular reports whether one of the singular fields is there twice.
 func (h *Header) repeatsSingular() bool {
