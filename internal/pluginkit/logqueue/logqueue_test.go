@@ -107,10 +107,7 @@ func TestDecode(t *testing.T) {
 
 // Each record is a datagram, and one that cannot be sent costs no other.
 func TestDatagrams(t *testing.T) {
-	udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	udp := plugintest.ListenUDP(t)
 	path := filepath.Join(t.TempDir(), "log")
 	local, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
@@ -121,7 +118,7 @@ func TestDatagrams(t *testing.T) {
 		sink *Datagrams
 		conn net.Conn
 	}{
-		"udp":   {NewUDP(host, "127.0.0.1", udp.LocalAddr().(*net.UDPAddr).Port, 10000), udp},
+		"udp":   {NewUDP(host, "127.0.0.1", udp.Port(), 10000), udp},
 		"local": {NewLocal(host, path), local},
 	} {
 		defer func() { _ = c.conn.Close() }()

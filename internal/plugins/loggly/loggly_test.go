@@ -3,7 +3,6 @@
 package loggly
 
 import (
-	"net"
 	"os"
 	"regexp"
 	"strings"
@@ -17,22 +16,9 @@ import (
 )
 
 func TestMessages(t *testing.T) {
-	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-	read := func() string {
-		buffer := make([]byte, 1<<16)
-		n, err := c.Read(buffer)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(buffer[:n])
-	}
+	c := plugintest.ListenUDP(t)
 	p := plugintest.Configure(t, Registration, schema.Plugin, &plugintest.Host{}, &entity.Plugin{Config: map[string]any{
-		"host": "127.0.0.1", "port": c.LocalAddr().(*net.UDPAddr).Port, "key": "token", "tags": []any{"a", `b"]c`},
+		"host": "127.0.0.1", "port": c.Port(), "key": "token", "tags": []any{"a", `b"]c`},
 		"log_level": "warning", "client_errors_severity": "warning", "server_errors_severity": "crit",
 	}})
 	started := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", 3600))
@@ -44,7 +30,7 @@ func TestMessages(t *testing.T) {
 	host, _ := os.Hostname()
 	for _, priority := range []string{"12", "10"} {
 		want := regexp.MustCompile(`^<` + priority + `>1 2026-01-02T02:04:05Z ` + regexp.QuoteMeta(host+` kong - - [token@41058 tag="a" tag="b\"\]c"] `) + `\{"request":.*\}$`)
-		if got := read(); !want.MatchString(got) {
+		if got := c.Next(); !want.Match(got) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}

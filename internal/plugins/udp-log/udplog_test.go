@@ -4,7 +4,6 @@ package udplog
 
 import (
 	"encoding/json"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -16,25 +15,16 @@ import (
 )
 
 func TestRecordsAreDatagrams(t *testing.T) {
-	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c := plugintest.ListenUDP(t)
 	read := func() (record map[string]any) {
-		buffer := make([]byte, 1<<16)
-		n, err := c.Read(buffer)
-		if err == nil {
-			err = json.Unmarshal(buffer[:n], &record)
-		}
-		if err != nil {
-			t.Fatalf("%v: %s", err, buffer[:n])
+		datagram := c.Next()
+		if err := json.Unmarshal(datagram, &record); err != nil {
+			t.Fatalf("%v: %s", err, datagram)
 		}
 		return record
 	}
 	p := plugintest.Configure(t, Registration, schema.Plugin, &plugintest.Host{}, &entity.Plugin{
-		Config: map[string]any{"host": "127.0.0.1", "port": c.LocalAddr().(*net.UDPAddr).Port},
+		Config: map[string]any{"host": "127.0.0.1", "port": c.Port()},
 	})
 	for _, target := range []string{"/a", "/b"} {
 		plugintest.Serve(plugintest.New(time.Now(), "GET", target), plugintest.Answer{Status: 200}, p)
