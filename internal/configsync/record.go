@@ -61,7 +61,10 @@ func (r *Record) Entry() content.Entry[*Record] {
 
 // KeyDigest returns the digest under which Records holds a key.
 func KeyDigest(k entity.Key) Hash {
-	return sum(string(k.Kind), []byte(k.ID))
+	var room [128]byte // for every kind and id
+	data := append(append(append(room[:0], k.Kind...), 0), k.ID...)
+	sum := sha256.Sum256(data)
+	return Hash(sum[:16])
 }
 
 // sum hashes a kind and what is of that kind.

@@ -27,20 +27,32 @@ func MarshalEntity(e Entity) ([]byte, error) {
 func canonical(e Entity) Entity {
 	switch e := e.(type) {
 	case *Plugin:
+		if isCanonical(e.Config) {
+			return e
+		}
 		c := *e
 		c.Config = canonicalMap(e.Config)
 		return &c
 	case *Credential:
+		if isCanonical(e.Fields) {
+			return e
+		}
 		c := *e
 		c.Fields = canonicalMap(e.Fields)
 		return &c
 	case *Vault:
+		if isCanonical(e.Config) {
+			return e
+		}
 		c := *e
 		c.Config = canonicalMap(e.Config)
 		return &c
 	}
 	return e
 }
+
+// isCanonical reports whether canonicalMap would return what is the same.
+func isCanonical(m map[string]any) bool { return m == nil || len(m) > 0 && schema.IsCanonical(m) }
 
 func canonicalMap(m map[string]any) map[string]any {
 	if len(m) == 0 {

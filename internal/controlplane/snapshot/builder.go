@@ -37,12 +37,13 @@ type Builder struct {
 	edit     *content.Edit[*configsync.Record]
 	records  configsync.Records
 	parts    map[fragment.Owner]*part
-	owners   map[entity.Key]fragment.Owner
+	owners   map[entity.Key]*part
 	scope    map[netip.AddrPort]configsync.ScopeEntry
 }
 
 // part is what one fragment brought.
 type part struct {
+	owner      fragment.Owner
 	object     fragment.ObjectRef
 	generation int64
 	plugins    string
@@ -57,7 +58,7 @@ func NewBuilder(term uint64) *Builder {
 		position: configsync.Position{Term: term},
 		edit:     configsync.Records{}.Edit(),
 		parts:    make(map[fragment.Owner]*part),
-		owners:   make(map[entity.Key]fragment.Owner),
+		owners:   make(map[entity.Key]*part),
 		scope:    make(map[netip.AddrPort]configsync.ScopeEntry),
 	}
 }
@@ -76,6 +77,9 @@ func (b *Builder) Apply(changed []fragment.Fragment, removed []fragment.Owner) e
 	for i := range changed {
 		b.free(changed[i].Owner, freed)
 	}
+	if len(b.parts) == 0 { // nearly everything comes at once
+		b.makeRoom(changed)
+	}
 	var errs []error
 	for i := range changed {
 		errs = append(errs, b.put(&changed[i]))
@@ -86,6 +90,16 @@ func (b *Builder) Apply(changed []fragment.Fragment, removed []fragment.Owner) e
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// makeRoom is for a first lot of fragments, so that the maps need not grow to its
+// size step by step.
+func (b *Builder) makeRoom(first []fragment.Fragment) {
+	entities := 0
+	for i := range first {
+		entities += len(first[i].Entities)
+	}
+	b.owners, b.parts = make(map[entity.Key]*part, entities), make(map[fragment.Owner]*part, len(first))
 }
 
 // free forgets a part and collects the keys that it owned.
@@ -102,12 +116,13 @@ func (b *Builder) free(o fragment.Owner, freed map[entity.Key]struct{}) {
 }
 
 func (b *Builder) put(f *fragment.Fragment) error {
-	p := &part{object: f.Object, generation: f.Generation, plugins: f.Plugins, spec: f.Spec, lastGood: f.LastGood}
+	p := &part{owner: f.Owner, object: f.Object, generation: f.Generation, plugins: f.Plugins, spec: f.Spec, lastGood: f.LastGood}
+	p.keys = make([]entity.Key, 0, len(f.Entities))
 	var errs []error
 	for _, e := range f.Entities {
 		key := entity.KeyOf(e)
 		if other, taken := b.owners[key]; taken {
-			errs = append(errs, fmt.Errorf("%s: %s %s already belongs to %s", f.Owner, key.Kind, key.ID, other))
+			errs = append(errs, fmt.Errorf("%s: %s %s already belongs to %s", f.Owner, key.Kind, key.ID, other.owner))
 			continue
 		}
 		r, err := configsync.NewRecord(e)
@@ -115,7 +130,7 @@ func (b *Builder) put(f *fragment.Fragment) error {
 			errs = append(errs, fmt.Errorf("%s: %w", f.Owner, err))
 			continue
 		}
-		b.owners[key] = f.Owner
+		b.owners[key] = p
 		p.keys = append(p.keys, key)
 		b.edit.Put(r.Entry())
 	}
@@ -198,8 +213,11 @@ func (b *Builder) Raise(seen configsync.Position) {
 func (b *Builder) Owner(key entity.Key) (fragment.Owner, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	o, ok := b.owners[key]
-	return o, ok
+	p, ok := b.owners[key]
+	if !ok {
+		return fragment.Owner{}, false
+	}
+	return p.owner, true
 }
 
 // Export returns the present snapshot with the fragments it was made of, for

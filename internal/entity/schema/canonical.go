@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 )
 
@@ -47,6 +48,29 @@ func Canonical(v any) any {
 		return out
 	}
 	return canonicalReflect(reflect.ValueOf(v))
+}
+
+// IsCanonical reports whether v is in the form that Canonical returns.
+func IsCanonical(v any) bool {
+	switch v := v.(type) {
+	case nil, bool, string:
+		return true
+	case int64:
+		return v >= -exact && v <= exact
+	case float64:
+		_, stays := float(v).(float64)
+		return stays
+	case []any:
+		return v != nil && !slices.ContainsFunc(v, func(e any) bool { return !IsCanonical(e) })
+	case map[string]any:
+		for _, e := range v {
+			if !IsCanonical(e) {
+				return false
+			}
+		}
+		return v != nil
+	}
+	return false
 }
 
 // clone returns a deep copy of a canonical value.

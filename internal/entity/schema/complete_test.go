@@ -4,6 +4,7 @@ package schema_test
 
 import (
 	"encoding/json"
+	"math"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -109,6 +110,18 @@ func TestCanonical(t *testing.T) {
 	}
 	if got := schema.Canonical(in); !reflect.DeepEqual(got, any(want)) {
 		t.Errorf("Canonical = %#v, want %#v", got, want)
+	}
+	inside := []any{
+		in, want, nil, true, "a", int64(1), int64(1)<<53 + 1, 0.5, 1.0, 1e300, math.NaN(), math.Inf(1), []any{}, []any(nil), []any{1},
+		map[string]any{}, map[string]any(nil), map[string]any{"a": []any{int64(1), map[string]any{"b": nil}}},
+	}
+	for _, v := range in {
+		inside = append(inside, v, []any{v}, map[string]any{"a": v})
+	}
+	for _, v := range inside {
+		if got := schema.IsCanonical(v); got != reflect.DeepEqual(schema.Canonical(v), v) {
+			t.Errorf("IsCanonical(%#v) = %t, Canonical = %#v", v, got, schema.Canonical(v))
+		}
 	}
 }
 
