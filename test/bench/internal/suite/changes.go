@@ -19,8 +19,8 @@ const (
 	ChangedRoutes = 100
 	// ChangeRepeat is how often latencies are measured in a round, each time in
 	// a window that is half as long as others: a 99th percentile is what other
-	// programs spoil first, and a median over many short windows passes over
-	// those that they did.
+	// programs spoil first, and many short windows pass over those that they
+	// did.
 	ChangeRepeat = 8
 )
 

@@ -25,7 +25,8 @@ type Cell struct {
 	Rate float64
 }
 
-// Figures are medians over the rounds of a Cell.
+// Figures are medians over the rounds of a Cell, and latencies of a cell with
+// many rounds the mean of the middle half.
 type Figures struct {
 	// CPU is the proxy's CPU time in seconds for 100,000 requests.
 	CPU float64
@@ -55,8 +56,8 @@ func (c *Cell) Figures() (Figures, bool) {
 		CPU:        c.median(cpuPer100k),
 		Throughput: c.median(func(r *agent.Result) float64 { return float64(r.Measured) / r.Wall.Seconds() }),
 		PeakRSS:    c.median(func(r *agent.Result) float64 { return float64(r.Usage.PeakRSS) }),
-		P50:        time.Duration(c.median(func(r *agent.Result) float64 { return float64(r.P50) })),
-		P99:        time.Duration(c.median(func(r *agent.Result) float64 { return float64(r.P99) })),
+		P50:        c.latency(func(r *agent.Result) time.Duration { return r.P50 }),
+		P99:        c.latency(func(r *agent.Result) time.Duration { return r.P99 }),
 		LoadCore:   c.median(func(r *agent.Result) float64 { return r.Usage.LoadCore }),
 		Foreign: c.median(func(r *agent.Result) float64 {
 			return max(0, r.Usage.ProxyCore-r.Usage.CPU.Seconds()/r.Wall.Seconds())
@@ -84,6 +85,15 @@ func (c *Cell) median(of func(*agent.Result) float64) float64 {
 	return median(values)
 }
 
+// latency is the center over the rounds.
+func (c *Cell) latency(of func(*agent.Result) time.Duration) time.Duration {
+	values := make([]float64, len(c.Rounds))
+	for i := range c.Rounds {
+		values[i] = float64(of(&c.Rounds[i]))
+	}
+	return time.Duration(center(values))
+}
+
 // ofChanges is the median over the rounds with changes.
 func (c *Cell) ofChanges(of func(Changes) time.Duration) time.Duration {
 	values := make([]float64, len(c.Changes))
@@ -103,6 +113,25 @@ func median(values []float64) float64 {
 		return values[middle]
 	}
 	return (values[middle-1] + values[middle]) / 2
+}
+
+// many is how many values center takes the middle half of.
+const many = 8
+
+// center is the mean of the middle half of many values, the median of a few.
+// Where other programs disturb about every second round, latencies come in two
+// clusters, and a median jumps from one to the other between runs.
+func center(values []float64) float64 {
+	if len(values) < many {
+		return median(values)
+	}
+	slices.Sort(values)
+	half := values[len(values)/4 : len(values)-len(values)/4]
+	sum := 0.0
+	for _, v := range half {
+		sum += v
+	}
+	return sum / float64(len(half))
 }
 
 // Results are all cells of a run.

@@ -88,6 +88,23 @@ func TestThroughputCountsOnlyBelowSaturation(t *testing.T) {
 	}
 }
 
+func TestCenter(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   float64
+	}{
+		{nil, 0},
+		{[]float64{900, 1, 2}, 2},
+		// Two clusters, and what is outside of the middle half is passed over.
+		{[]float64{1, 1, 1, 1, 3, 3, 3, 900}, 2},
+		{[]float64{0, 0, 4, 4, 4, 5, 5, 900, 900}, 4.4},
+	} {
+		if got := center(c.values); got != c.want {
+			t.Errorf("%v: %v, want %v", c.values, got, c.want)
+		}
+	}
+}
+
 func TestFailedRoundsDoNotCount(t *testing.T) {
 	c := cell("plain", peer.Ours, 1)
 	c.Failure = "a header is missing"
