@@ -238,7 +238,7 @@ func (a *routeAdapter) Changes() <-chan event.GenericEvent { return a.routes.Cha
 // Facts implements gateway.Routes.
 func (a *routeAdapter) Facts(key types.NamespacedName) gateway.RouteFacts {
 	facts := a.routes.Facts(key)
-	out := gateway.RouteFacts{Synced: facts.Synced, AttachedRoutes: facts.AttachedRoutes}
+	out := gateway.RouteFacts{Synced: facts.Synced, AttachedRoutes: facts.AttachedRoutes, MoreProblems: facts.MoreProblems}
 	for _, p := range facts.Problems {
 		out.Problems = append(out.Problems, problemOf(p))
 	}

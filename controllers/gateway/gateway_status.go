@@ -62,7 +62,7 @@ func (r *Reconciler) status(before *v1alpha1.KongIstioGatewayStatus, o *observed
 	s.Replicas, s.ReadyReplicas = &replicas, &ready
 	if o.routes.Synced {
 		s.AttachedRoutes = new(o.routes.AttachedRoutes)
-		s.Problems, s.ProblemCount = problems(slices.Concat(o.strict, o.routes.Problems))
+		s.Problems, s.ProblemCount = problems(slices.Concat(o.strict, o.routes.Problems), o.routes.MoreProblems)
 	}
 	if o.fleet.Known {
 		s.Proxies = v1alpha1.ProxiesStatus{Connected: new(o.fleet.Connected), Programmed: new(o.fleet.Programmed)}
@@ -71,8 +71,8 @@ func (r *Reconciler) status(before *v1alpha1.KongIstioGatewayStatus, o *observed
 	return s
 }
 
-func problems(all []v1alpha1.Problem) ([]v1alpha1.Problem, *int32) {
-	count := int32(len(all)) //nolint:gosec // bounded by the number of objects in a cluster
+func problems(all []v1alpha1.Problem, more int) ([]v1alpha1.Problem, *int32) {
+	count := int32(len(all) + more) //nolint:gosec // bounded by the number of objects in a cluster
 	return append([]v1alpha1.Problem(nil), all[:min(len(all), v1alpha1.MaxStatusProblems)]...), &count
 }
 

@@ -35,8 +35,9 @@ type RouteFacts struct {
 	// Synced says that the rest is the truth: caches are filled and the gateway's routes are compiled.
 	Synced         bool
 	AttachedRoutes int32
-	// Problems are sorted, worst first.
-	Problems []v1alpha1.Problem
+	// Problems are sorted; MoreProblems is how many there are that do not fit the status.
+	Problems     []v1alpha1.Problem
+	MoreProblems int
 	// Backends are every Service port that routes or plugins name.
 	Backends []mesh.Backend
 }

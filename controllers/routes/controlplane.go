@@ -76,8 +76,10 @@ type Facts struct {
 	// published: the rest is then the truth.
 	Synced         bool
 	AttachedRoutes int32
-	// Problems are sorted by object.
-	Problems []fragment.Problem
+	// Problems are sorted by object: the first ones, as many as the gateway's
+	// status shows. MoreProblems is how many there are beyond them.
+	Problems     []fragment.Problem
+	MoreProblems int
 	// Backends are what the egress scope must cover.
 	Backends []fragment.Backend
 }
@@ -183,16 +185,12 @@ type gatewayState struct {
 	policies map[store.Key]map[fragment.Owner]struct{}
 	awaiting queue
 	acked    configsync.Position
-	rejected []fragment.Problem
 	fleet    Fleet
-	// uncovered are the problems of the egress scope that were told last.
-	uncovered []fragment.Problem
-	// current are the problems that events are made of, outdated when they may be
-	// others by now.
-	current  []fragment.Problem
-	outdated bool
-	// streams are the units with stream routes.
-	streams map[fragment.Owner]struct{}
+	// problems are all there are, revised says that they are others than the
+	// gateway's listeners know; reported are those that are not of translation.
+	problems problemSet
+	revised  bool
+	reported map[source][]fragment.Problem
 }
 
 // New returns a control plane for a scheme that holds the kinds of Scheme.
@@ -227,7 +225,7 @@ func (c *ControlPlane) SetGateway(spec GatewaySpec) {
 	if g == nil {
 		g = &gatewayState{
 			fragments: make(map[fragment.Owner]fragment.Fragment), states: make(map[fragment.Owner]*objectState),
-			policies: make(map[store.Key]map[fragment.Owner]struct{}), streams: make(map[fragment.Owner]struct{}),
+			policies: make(map[store.Key]map[fragment.Owner]struct{}), reported: make(map[source][]fragment.Problem),
 		}
 		c.gateways[spec.Key] = g
 	} else if g.spec.equal(spec) {
@@ -253,7 +251,10 @@ func (c *ControlPlane) removeLocked(key types.NamespacedName) {
 	for _, s := range g.states {
 		c.enqueue(s.ObjectState) // what is said of it goes with it
 	}
-	c.tell()
+	g.problems.from(fragment.Problem{}, func(p fragment.Problem) bool {
+		c.notices.remove(p)
+		return true
+	})
 	c.store.RemoveGateway(key)
 	c.config.Publisher.Close(key)
 }
@@ -277,8 +278,10 @@ func (c *ControlPlane) Facts(key types.NamespacedName) Facts {
 	if g == nil {
 		return Facts{}
 	}
+	first := g.problems.first(v1alpha1.MaxStatusProblems)
 	return Facts{
-		Synced: g.published, AttachedRoutes: g.summary.AttachedRoutes, Problems: g.problems(), Backends: g.summary.Backends,
+		Synced: g.published, AttachedRoutes: g.summary.AttachedRoutes, Problems: first, MoreProblems: g.problems.len - len(first),
+		Backends: g.summary.Backends,
 	}
 }
 

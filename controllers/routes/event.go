@@ -41,36 +41,33 @@ const settleTime = time.Second
 // for as long as it lasts, whichever gateways have it. ControlPlane.mu guards
 // it.
 type notices struct {
-	since map[fragment.Problem]time.Time // of those not told of yet
-	told  map[fragment.Problem]struct{}
+	gateways map[fragment.Problem]int       // how many have it
+	since    map[fragment.Problem]time.Time // of those not told of yet
 }
 
 func newNotices() notices {
-	return notices{since: make(map[fragment.Problem]time.Time), told: make(map[fragment.Problem]struct{})}
+	return notices{gateways: make(map[fragment.Problem]int), since: make(map[fragment.Problem]time.Time)}
 }
 
-// update takes the problems that there are, and returns those to tell of now
-// and when to look again, zero for not before something changes.
-func (n *notices) update(problems map[fragment.Problem]struct{}, now time.Time) (tell []fragment.Problem, again time.Duration) {
-	for p := range n.told {
-		if _, lasts := problems[p]; !lasts {
-			delete(n.told, p)
-		}
+// add notes that one more gateway has a problem.
+func (n *notices) add(p fragment.Problem, now time.Time) {
+	if n.gateways[p]++; n.gateways[p] == 1 {
+		n.since[p] = now
 	}
-	for p := range n.since {
-		if _, lasts := problems[p]; !lasts {
-			delete(n.since, p)
-		}
+}
+
+// remove notes that one gateway does not have a problem any more.
+func (n *notices) remove(p fragment.Problem) {
+	if n.gateways[p]--; n.gateways[p] <= 0 {
+		delete(n.gateways, p)
+		delete(n.since, p)
 	}
-	for p := range problems {
-		if _, known := n.told[p]; known {
-			continue
-		}
-		since, seen := n.since[p]
-		if !seen {
-			since = now
-			n.since[p] = now
-		}
+}
+
+// due returns the problems to tell of now, and when to look again, zero for not
+// before something changes.
+func (n *notices) due(now time.Time) (tell []fragment.Problem, again time.Duration) {
+	for p, since := range n.since {
 		if wait := settleTime - now.Sub(since); wait > 0 {
 			if again == 0 || wait < again {
 				again = wait
@@ -78,7 +75,6 @@ func (n *notices) update(problems map[fragment.Problem]struct{}, now time.Time) 
 			continue
 		}
 		delete(n.since, p)
-		n.told[p] = struct{}{}
 		tell = append(tell, p)
 	}
 	return tell, again
@@ -86,13 +82,7 @@ func (n *notices) update(problems map[fragment.Problem]struct{}, now time.Time) 
 
 // tell looks for problems to tell of.
 func (c *ControlPlane) tell() {
-	problems := make(map[fragment.Problem]struct{})
-	for _, g := range c.gateways {
-		for _, p := range g.current {
-			problems[p] = struct{}{}
-		}
-	}
-	tell, again := c.notices.update(problems, time.Now())
+	tell, again := c.notices.due(time.Now())
 	for _, p := range tell {
 		c.events.Add(p)
 	}

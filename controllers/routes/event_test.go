@@ -16,6 +16,7 @@ import (
 func TestNotices(t *testing.T) {
 	a, b := fragment.Problem{Message: "a"}, fragment.Problem{Message: "b"}
 	n, start := newNotices(), time.Unix(100, 0)
+	var before []fragment.Problem
 	for i, step := range []struct {
 		after    time.Duration
 		problems []fragment.Problem
@@ -30,14 +31,40 @@ func TestNotices(t *testing.T) {
 		{4 * settleTime, []fragment.Problem{a}, nil, settleTime},
 		{5 * settleTime, []fragment.Problem{a}, []fragment.Problem{a}, 0},
 	} {
-		now := map[fragment.Problem]struct{}{}
-		for _, p := range step.problems {
-			now[p] = struct{}{}
+		now := start.Add(step.after)
+		came, went := differing(before, step.problems)
+		for _, p := range went {
+			n.remove(p)
 		}
-		tell, again := n.update(now, start.Add(step.after))
+		for _, p := range came {
+			n.add(p, now)
+		}
+		before = step.problems
+		tell, again := n.due(now)
 		if len(tell) != len(step.tell) || again != step.again || len(tell) == 1 && tell[0] != step.tell[0] {
 			t.Errorf("step %d: tells %v, again in %v", i, tell, again)
 		}
+	}
+}
+
+// TestNoticesOfSeveralGateways holds that a problem that two gateways have is
+// told once, and lasts until neither has it.
+func TestNoticesOfSeveralGateways(t *testing.T) {
+	p, n, start := fragment.Problem{Message: "a"}, newNotices(), time.Unix(100, 0)
+	n.add(p, start)
+	n.add(p, start.Add(time.Second/2))
+	if tell, _ := n.due(start.Add(settleTime)); len(tell) != 1 {
+		t.Errorf("tells %v", tell)
+	}
+	n.remove(p)
+	n.add(p, start.Add(2*settleTime))
+	if tell, again := n.due(start.Add(3 * settleTime)); len(tell) != 0 || again != 0 {
+		t.Errorf("tells %v again", tell)
+	}
+	n.remove(p)
+	n.remove(p)
+	if len(n.gateways)+len(n.since) != 0 {
+		t.Errorf("%v remains", n)
 	}
 }
 

@@ -28,24 +28,18 @@ func isStream(o fragment.Owner) bool {
 	return o.Kind == fragment.OwnerTCPIngress || o.Kind == fragment.OwnerUDPIngress
 }
 
-// unreachable are the rules of stream routes whose port the gateway does not
-// listen at: they are configured, and nobody can reach them.
-func (g *gatewayState) unreachable() []fragment.Problem {
+// unreachable are the rules of a unit's stream routes whose port the gateway does
+// not listen at: they are configured, and nobody can reach them.
+func (g *gatewayState) unreachable(s store.ObjectState) []fragment.Problem {
 	var out []fragment.Problem
-	for owner := range g.streams {
-		s := g.states[owner]
-		if s == nil {
-			continue
+	switch o := s.Object.(type) {
+	case *kongv1beta1.TCPIngress:
+		for i, rule := range o.Spec.Rules {
+			out = g.unheard(out, s, i, rule.Port, g.spec.StreamPorts.TCP, "TCP or TLS")
 		}
-		switch o := s.Object.(type) {
-		case *kongv1beta1.TCPIngress:
-			for i, rule := range o.Spec.Rules {
-				out = g.unheard(out, s.ObjectState, i, rule.Port, g.spec.StreamPorts.TCP, "TCP or TLS")
-			}
-		case *kongv1beta1.UDPIngress:
-			for i, rule := range o.Spec.Rules {
-				out = g.unheard(out, s.ObjectState, i, rule.Port, g.spec.StreamPorts.UDP, "UDP")
-			}
+	case *kongv1beta1.UDPIngress:
+		for i, rule := range o.Spec.Rules {
+			out = g.unheard(out, s, i, rule.Port, g.spec.StreamPorts.UDP, "UDP")
 		}
 	}
 	return out

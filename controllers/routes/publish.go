@@ -50,14 +50,15 @@ func (c *ControlPlane) open(ctx context.Context, key types.NamespacedName) error
 		c.log.Error("Setting up the gateway's stream failed", "gateway", key, "error", err)
 		return err
 	}
-	g.unsent, g.rescope, g.outdated = true, true, true
+	g.unsent, g.rescope, g.revised = true, true, true
 	c.store.SetGateway(key, g.spec.settings())
 	if len(restored) > 0 {
 		c.store.Restore(key, restored)
 	}
 	for owner, s := range g.states {
-		if isRoute(owner) { // their addresses may have changed
+		if isRoute(owner) { // their addresses, and the gateway's listeners, may have changed
 			c.enqueue(s.ObjectState)
+			c.reach(g, s.ObjectState)
 		}
 	}
 	c.wake()
@@ -93,18 +94,13 @@ func (c *ControlPlane) publish() []types.NamespacedName {
 		if d.SummaryChanged.Backends {
 			g.rescope = true
 		}
-		if d.SummaryChanged.Problems {
-			g.outdated = true
-		}
 	}
 	for key, g := range c.gateways {
-		if g.outdated {
-			facts[key] = true
-			c.report(g)
-		}
-		if c.send(key, g) {
+		sent := c.send(key, g)
+		if sent || g.revised {
 			facts[key] = true
 		}
+		g.revised = false
 	}
 	if len(c.notices.since) > 0 {
 		c.tell()
@@ -123,6 +119,7 @@ func (c *ControlPlane) take(d store.Delivery, g *gatewayState) {
 		delete(g.fragments, o)
 	}
 	g.summary = d.Summary
+	c.revise(g, d.Problems.Came, d.Problems.Went)
 	if len(d.Changed)+len(d.Removed) > 0 {
 		g.unsent = true
 		if err := c.config.Publisher.Apply(d.Gateway, d.Changed, d.Removed); err != nil {
@@ -135,6 +132,14 @@ func (c *ControlPlane) take(d store.Delivery, g *gatewayState) {
 		}
 		g.setState(s)
 		c.enqueue(s)
+		c.reach(g, s)
+	}
+}
+
+// reach reports what of a unit with stream routes nobody can reach.
+func (c *ControlPlane) reach(g *gatewayState, s store.ObjectState) {
+	if isStream(s.Owner) {
+		c.report(g, source{reasonListenerNotFound, s.Owner}, g.unreachable(s))
 	}
 }
 
@@ -157,10 +162,7 @@ func (c *ControlPlane) send(key types.NamespacedName, g *gatewayState) (factsCha
 	}
 	if g.rescope {
 		g.rescope, g.unsent = false, true
-		if uncovered := g.scopeProblems(); !slices.Equal(uncovered, g.uncovered) {
-			g.uncovered, factsChanged = uncovered, true
-			c.report(g)
-		}
+		factsChanged = c.report(g, source{name: reasonScopePending}, g.scopeProblems())
 		if err := c.config.Publisher.Scope(key, g.scope()); err != nil {
 			c.log.Error("Setting the egress scope failed", "gateway", key, "error", err)
 		}

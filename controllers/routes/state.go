@@ -75,12 +75,8 @@ func (g *gatewayState) setState(s store.ObjectState) {
 		g.follow(old.ObjectState, false)
 		g.awaiting.remove(old)
 	}
-	if isStream(s.Owner) {
-		g.streams[s.Owner], g.outdated = struct{}{}, true
-	}
 	if s.Object == nil {
 		delete(g.states, s.Owner)
-		delete(g.streams, s.Owner)
 		return
 	}
 	g.follow(s, true)
@@ -140,59 +136,17 @@ func (c *ControlPlane) fleetChanged(key types.NamespacedName) (factsChanged bool
 		g.awaiting.remove(s)
 		c.enqueue(s.ObjectState)
 	}
-	problems := c.blame(g)
-	if slices.Equal(problems, g.rejected) && slices.Equal(before.ScopePending, g.fleet.ScopePending) && slices.Equal(before.Errors, g.fleet.Errors) {
-		return false
+	factsChanged = c.report(g, source{name: reasonRejected}, c.blame(g))
+	if !slices.Equal(before.ScopePending, g.fleet.ScopePending) {
+		factsChanged = c.report(g, source{name: reasonScopePending}, g.scopeProblems()) || factsChanged
 	}
-	g.rejected = problems
-	c.report(g)
-	return true
-}
-
-// report takes a gateway's present problems: the statuses of their objects are
-// looked at again, and events tell of what is new.
-func (c *ControlPlane) report(g *gatewayState) {
-	before := g.current
-	g.current, g.outdated = g.problems(), false
-	for _, p := range differing(before, g.current) {
-		c.enqueueObject(p.Object)
+	if !slices.Equal(before.Errors, g.fleet.Errors) {
+		factsChanged = c.report(g, source{name: reasonProxyError}, g.fleetErrors()) || factsChanged
 	}
-	c.tell()
-}
-
-// differing returns what only one of two sorted lists holds.
-func differing(a, b []fragment.Problem) (out []fragment.Problem) {
-	for len(a) > 0 && len(b) > 0 {
-		switch order := a[0].Compare(b[0]); {
-		case order < 0:
-			out, a = append(out, a[0]), a[1:]
-		case order > 0:
-			out, b = append(out, b[0]), b[1:]
-		default:
-			a, b = a[1:], b[1:]
-		}
+	if factsChanged {
+		c.tell()
 	}
-	return append(append(out, a...), b...)
-}
-
-// about returns the problems of one object.
-func (g *gatewayState) about(key store.Key) []fragment.Problem {
-	compare := func(p fragment.Problem, key store.Key) int {
-		return cmp.Or(cmp.Compare(p.Object.Kind, string(key.Kind)), cmp.Compare(p.Object.Namespace, key.Namespace), cmp.Compare(p.Object.Name, key.Name))
-	}
-	from, _ := slices.BinarySearchFunc(g.current, key, compare)
-	to := from
-	for to < len(g.current) && compare(g.current[to], key) == 0 {
-		to++
-	}
-	return g.current[from:to]
-}
-
-// problems are all of a gateway, sorted by object.
-func (g *gatewayState) problems() []fragment.Problem {
-	out := slices.Concat(g.summary.Problems, g.rejected, g.scopeProblems(), g.unreachable(), g.fleetErrors())
-	slices.SortFunc(out, fragment.Problem.Compare)
-	return out
+	return factsChanged
 }
 
 // scopeProblems are the backends that the egress scope does not cover, or not
@@ -254,8 +208,7 @@ func (c *ControlPlane) blame(g *gatewayState) []fragment.Problem {
 			Fix:     "correct the field, or update the gateway's proxies",
 		})
 	}
-	slices.SortFunc(problems, fragment.Problem.Compare)
-	return slices.Compact(problems)
+	return problems
 }
 
 // madeFrom returns the object that an entity of the gateway's configuration was

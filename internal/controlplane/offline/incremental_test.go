@@ -61,7 +61,7 @@ func TestIncrementalEqualsWhole(t *testing.T) {
 				if diff := cmp.Diff(encode(t, want.Set), encode(t, collect(l.units))); diff != "" {
 					t.Fatalf("seed %d: one by one differs from all at once (-whole +live):\n%s", seed, diff)
 				}
-				if diff := cmp.Diff(want.Problems, l.summary.Problems); diff != "" {
+				if diff := cmp.Diff(want.Problems, l.Problems(liveGateway)); diff != "" {
 					t.Fatalf("seed %d: problems differ (-whole +live):\n%s", seed, diff)
 				}
 			}
@@ -78,6 +78,8 @@ func encode(t *testing.T, set *entity.Set) string {
 	return string(out)
 }
 
+var liveGateway = types.NamespacedName{Name: "live"}
+
 // live is a store that objects come to and go from, and what it delivered.
 type live struct {
 	*store.Store
@@ -92,7 +94,7 @@ func newLive(settings fragment.Settings, all entity.SchemaSet) *live {
 		Store: store.New(all), secrets: make(map[types.NamespacedName]*corev1.Secret),
 		units: make(map[fragment.Owner][]entity.Entity),
 	}
-	l.SetGateway(types.NamespacedName{Name: "live"}, settings)
+	l.SetGateway(liveGateway, settings)
 	return l
 }
 

@@ -162,7 +162,8 @@ func Translate(objects []client.Object, settings fragment.Settings, schemas enti
 		}
 		s.Set(o)
 	}
-	s.SetGateway(types.NamespacedName{Name: "offline"}, settings)
+	gateway := types.NamespacedName{Name: "offline"}
+	s.SetGateway(gateway, settings)
 	units := make(map[fragment.Owner][]entity.Entity)
 	var summary store.Summary
 	for {
@@ -183,7 +184,7 @@ func Translate(objects []client.Object, settings fragment.Settings, schemas enti
 			s.AnswerSecret(w, secrets[types.NamespacedName{Namespace: w.Namespace, Name: w.Name}])
 		}
 	}
-	return &Result{Set: collect(units), Problems: summary.Problems, Backends: summary.Backends}
+	return &Result{Set: collect(units), Problems: s.Problems(gateway), Backends: summary.Backends}
 }
 
 // collect puts the entities of all units into a set, in an order that does not

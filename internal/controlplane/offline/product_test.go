@@ -88,11 +88,11 @@ username: c%d
 	expect("too many together", "older", "ip-restriction", 40*consumers)
 	expect("too many together", "newer", "unusable", 20)
 	told := false
-	for _, p := range l.summary.Problems {
+	for _, p := range l.Problems(liveGateway) {
 		told = told || p.Object.Name == "newer" && strings.Contains(p.Message, "would become 12000 plugins") && strings.Contains(p.Message, "500")
 	}
 	if !told {
-		t.Errorf("the newer is not told: %v", l.summary.Problems)
+		t.Errorf("the newer is not told: %v", l.Problems(liveGateway))
 	}
 	l.remove(older)
 	expect("the older is gone", "newer", "ip-restriction", 20*consumers)

@@ -25,6 +25,8 @@ type Delivery struct {
 	// custom entities and Services with a KongUpstreamPolicy that were looked at
 	// since the last call, sorted by owner.
 	States []ObjectState
+	// Problems are what came and went since the last delivery.
+	Problems Problems
 	// Summary is the gateway's current one; SummaryChanged tells in what it
 	// differs from that of the last delivery.
 	Summary        Summary
@@ -53,7 +55,8 @@ func (s *Store) Deliver() []Delivery {
 		slices.SortFunc(d.Changed, func(a, b fragment.Fragment) int { return a.Owner.Compare(b.Owner) })
 		slices.SortFunc(d.Removed, fragment.Owner.Compare)
 		d.Summary, d.SummaryChanged = g.summary.get()
-		if len(d.Changed)+len(d.Removed)+len(d.States) > 0 || d.SummaryChanged.Any() {
+		d.Problems = g.summary.news()
+		if len(d.Changed)+len(d.Removed)+len(d.States) > 0 || d.Problems.Any() || d.SummaryChanged.Any() {
 			list = append(list, d)
 		}
 	}
@@ -61,6 +64,18 @@ func (s *Store) Deliver() []Delivery {
 		s.notify()
 	}
 	return list
+}
+
+// Problems returns what is wrong with the objects of a gateway as of the last
+// translation, sorted. It goes through all of them.
+func (s *Store) Problems(gateway types.NamespacedName) []fragment.Problem {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.graphs[gateway]
+	if g == nil {
+		return nil
+	}
+	return slices.SortedFunc(maps.Keys(g.summary.sayers), fragment.Problem.Compare)
 }
 
 // deliver adds the current state of one unit.

@@ -62,8 +62,8 @@ func TestOldestHasTheEntity(t *testing.T) {
 				p.Reason == fragment.ReasonConflict && strings.Contains(p.Message, "the older KongConsumer shop/z brings consumers")
 		}
 		i := slices.IndexFunc(w.last[len(w.last)-1].States, func(s store.ObjectState) bool { return s.Owner == a })
-		if len(w.summary.Problems) != 1 || !conflict(w.summary.Problems[0]) || i < 0 {
-			t.Fatalf("problems are %v, states %v", w.summary.Problems, w.last)
+		if len(w.Problems(gateway)) != 1 || !conflict(w.Problems(gateway)[0]) || i < 0 {
+			t.Fatalf("problems are %v, states %v", w.Problems(gateway), w.last)
 		}
 		if state := w.last[len(w.last)-1].States[i]; state.Used || len(state.Problems) != 1 {
 			t.Errorf("the state of the younger is %+v", state)
@@ -71,8 +71,8 @@ func TestOldestHasTheEntity(t *testing.T) {
 
 		w.Delete(older)
 		deliver()
-		if got := of[*entity.Credential](w, a); len(got) != 1 || got[0].Fields["key"] != "a" || len(w.summary.Problems) != 0 {
-			t.Errorf("alone the younger has %v, problems %v", w.units[a].Entities, w.summary.Problems)
+		if got := of[*entity.Credential](w, a); len(got) != 1 || got[0].Fields["key"] != "a" || len(w.Problems(gateway)) != 0 {
+			t.Errorf("alone the younger has %v, problems %v", w.units[a].Entities, w.Problems(gateway))
 		}
 		w.put(older.DeepCopy())
 		deliver()
@@ -83,8 +83,8 @@ func TestOldestHasTheEntity(t *testing.T) {
 		deliver()
 		w.Delete(older)
 		deliver()
-		if n := w.Size().Entities; n != 0 || len(w.units) != 0 || len(w.summary.Problems) != 0 {
-			t.Errorf("%d entities, units %v and problems %v remain", n, w.units, w.summary.Problems)
+		if n := w.Size().Entities; n != 0 || len(w.units) != 0 || len(w.Problems(gateway)) != 0 {
+			t.Errorf("%d entities, units %v and problems %v remain", n, w.units, w.Problems(gateway))
 		}
 	}
 	if hashes[0] != hashes[1] {

@@ -25,8 +25,8 @@ func TestLastGood(t *testing.T) {
 
 	w.put(pluginOf("limit", "rate-limiting", `{"minute":"many"}`))
 	wantOwners(t, w.settle())
-	if len(w.summary.Problems) != 1 || w.summary.Problems[0].Field != "config.minute" {
-		t.Errorf("problems are %v", w.summary.Problems)
+	if len(w.Problems(gateway)) != 1 || w.Problems(gateway)[0].Field != "config.minute" {
+		t.Errorf("problems are %v", w.Problems(gateway))
 	}
 	state := w.last[0].States[slices.IndexFunc(w.last[0].States, func(s store.ObjectState) bool { return s.Owner.Kind == fragment.OwnerPlugin })]
 	if !state.LastGood || !state.Used || len(state.Problems) != 1 {
@@ -53,8 +53,8 @@ func TestLastGood(t *testing.T) {
 
 	w.put(ingressOf("one", "web", ""))
 	wantOwners(t, w.settle(), one)
-	if f := w.units[one]; f.LastGood || len(f.Entities) != 1 || len(w.summary.Problems) != 0 {
-		t.Errorf("fragment is %+v, problems %v", f, w.summary.Problems)
+	if f := w.units[one]; f.LastGood || len(f.Entities) != 1 || len(w.Problems(gateway)) != 0 {
+		t.Errorf("fragment is %+v, problems %v", f, w.Problems(gateway))
 	}
 }
 
@@ -109,7 +109,7 @@ func TestLastGoodTellsItsOwnProblems(t *testing.T) {
 		w.Delete(limit)
 		w.settle()
 		state := w.last[0].States[slices.IndexFunc(w.last[0].States, func(s store.ObjectState) bool { return s.Owner.Kind == fragment.OwnerIngress })]
-		for _, problems := range [][]fragment.Problem{w.summary.Problems, state.Problems} {
+		for _, problems := range [][]fragment.Problem{w.Problems(gateway), state.Problems} {
 			marked := slices.ContainsFunc(problems, func(p fragment.Problem) bool {
 				return p.Reason == fragment.ReasonPluginNotFound && strings.HasPrefix(p.Message, serving)
 			})
@@ -122,8 +122,8 @@ func TestLastGoodTellsItsOwnProblems(t *testing.T) {
 		}
 		w.put(pluginOf("limit", "rate-limiting", `{"minute":1}`))
 		w.settle()
-		if slices.ContainsFunc(w.summary.Problems, func(p fragment.Problem) bool { return p.Reason == fragment.ReasonPluginNotFound }) {
-			t.Errorf("%s: problems remain: %v", name, w.summary.Problems)
+		if slices.ContainsFunc(w.Problems(gateway), func(p fragment.Problem) bool { return p.Reason == fragment.ReasonPluginNotFound }) {
+			t.Errorf("%s: problems remain: %v", name, w.Problems(gateway))
 		}
 	}
 }
@@ -150,8 +150,8 @@ func TestRestoreRewrite(t *testing.T) {
 		if a, b := path(w, "a"), path(w, "b"); a != "/only-for-a" || b != nil {
 			t.Errorf("%s: the paths are %v and %v", name, a, b)
 		}
-		if len(w.summary.Problems) != problems {
-			t.Errorf("%s: problems are %v", name, w.summary.Problems)
+		if len(w.Problems(gateway)) != problems {
+			t.Errorf("%s: problems are %v", name, w.Problems(gateway))
 		}
 	}
 	check("before", w, 0)
@@ -180,7 +180,7 @@ func TestRestoreClusterPlugin(t *testing.T) {
 	w.settle()
 	next := w.restart(web, ing, plugin(`{"minute":"many"}`))
 	before, after := of[*entity.Plugin](w, one), of[*entity.Plugin](next, one)
-	if len(before) != 1 || len(after) != 1 || marshalled(t, before[0]) != marshalled(t, after[0]) || len(next.summary.Problems) != 1 {
-		t.Errorf("%v after %v, problems %v", after, before, next.summary.Problems)
+	if len(before) != 1 || len(after) != 1 || marshalled(t, before[0]) != marshalled(t, after[0]) || len(next.Problems(gateway)) != 1 {
+		t.Errorf("%v after %v, problems %v", after, before, next.Problems(gateway))
 	}
 }

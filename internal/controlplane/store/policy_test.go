@@ -50,7 +50,7 @@ func (w *world) algorithm(service string) string {
 // tells what applies.
 func (w *world) wantServing(c policyCase, kind, consequence string) {
 	w.t.Helper()
-	if list := w.summary.Problems; len(list) != 1 || list[0].Reason != c.reason || list[0].Object.Kind != kind || list[0].Object.Name != "policy" ||
+	if list := w.Problems(gateway); len(list) != 1 || list[0].Reason != c.reason || list[0].Object.Kind != kind || list[0].Object.Name != "policy" ||
 		!strings.HasSuffix(list[0].Message, consequence) {
 		w.t.Errorf("problems are %v, want one of %s that ends with %q", list, kind, consequence)
 	}
@@ -72,8 +72,8 @@ func TestLastGoodPolicy(t *testing.T) {
 			w := newWorld(t, fragment.Settings{Class: "kong"})
 			w.put(named("web"), c.of("latency"), ingressOf("one", "web", ""))
 			w.settle()
-			if got := w.algorithm("web"); got != "latency" || len(w.summary.Problems) != 0 {
-				t.Fatalf("the algorithm is %q, problems are %v", got, w.summary.Problems)
+			if got := w.algorithm("web"); got != "latency" || len(w.Problems(gateway)) != 0 {
+				t.Fatalf("the algorithm is %q, problems are %v", got, w.Problems(gateway))
 			}
 
 			w.put(c.of("none"))
@@ -104,8 +104,8 @@ func TestLastGoodPolicy(t *testing.T) {
 			w.wantServing(c, kind, lastServes)
 			w.put(c.of("round-robin"))
 			w.settle()
-			if got := w.algorithm("web"); got != "round-robin" || len(w.summary.Problems) != 0 {
-				t.Errorf("the algorithm is %q, problems are %v", got, w.summary.Problems)
+			if got := w.algorithm("web"); got != "round-robin" || len(w.Problems(gateway)) != 0 {
+				t.Errorf("the algorithm is %q, problems are %v", got, w.Problems(gateway))
 			}
 			w.put(c.of("none"))
 			w.settle()
@@ -147,8 +147,8 @@ func TestRestorePolicy(t *testing.T) {
 			}
 			again.put(c.of("round-robin"))
 			again.settle()
-			if got := again.algorithm("web"); got != "round-robin" || len(again.summary.Problems) != 0 {
-				t.Errorf("the algorithm is %q, problems are %v", got, again.summary.Problems)
+			if got := again.algorithm("web"); got != "round-robin" || len(again.Problems(gateway)) != 0 {
+				t.Errorf("the algorithm is %q, problems are %v", got, again.Problems(gateway))
 			}
 			if got := w.restart(web, one).algorithm("web"); got != "" {
 				t.Errorf("a policy that was deleted meanwhile still has an effect: %q", got)

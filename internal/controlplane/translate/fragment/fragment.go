@@ -172,7 +172,8 @@ func (b Backend) Compare(other Backend) int {
 	return cmp.Or(
 		cmp.Compare(b.Namespace, other.Namespace), cmp.Compare(b.Service, other.Service),
 		cmp.Compare(b.Port, other.Port), cmp.Compare(other.Protocol, b.Protocol), cmp.Compare(b.ExternalName, other.ExternalName),
-		slices.Compare(b.Addresses, other.Addresses),
+		slices.Compare(b.Addresses, other.Addresses), cmp.Compare(b.ClusterIP, other.ClusterIP),
+		cmp.Compare(b.PortName, other.PortName), cmp.Compare(b.AppProtocol, other.AppProtocol),
 	)
 }
 
