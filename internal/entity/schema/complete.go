@@ -101,11 +101,11 @@ func (s *standIn) is(v any) bool {
 	}
 	switch own := s.value.(type) {
 	case map[string]any:
-		m, ok := v.(map[string]any)
-		return ok && reflect.ValueOf(m).Pointer() == reflect.ValueOf(own).Pointer()
+		_, ok := v.(map[string]any)
+		return ok && reflect.ValueOf(v).Pointer() == reflect.ValueOf(s.value).Pointer()
 	case []any:
 		l, ok := v.([]any)
-		return ok && len(l) == len(own) && reflect.ValueOf(l).Pointer() == reflect.ValueOf(own).Pointer()
+		return ok && len(l) == len(own) && reflect.ValueOf(v).Pointer() == reflect.ValueOf(s.value).Pointer()
 	}
 	return v == s.value
 }
@@ -139,7 +139,9 @@ func (f *Field) complete(value any, path string, c *checker) any {
 			}
 		}
 		if f.typ == TypeSet {
-			return unique(v)
+			if kept := unique(v); len(kept) < len(v) {
+				return kept
+			}
 		}
 	}
 	return value
