@@ -151,7 +151,8 @@ type Upstream struct {
 	// the route's preserve_host and the upstream's host_header.
 	Authority string
 	Method    string
-	// Path and Query are sent as they are. Query has no leading "?".
+	// Path and Query are sent as they are, behind a "/" that Path lacks. Query has
+	// no leading "?".
 	Path     string
 	Query    string
 	HasQuery bool

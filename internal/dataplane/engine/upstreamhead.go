@@ -21,7 +21,7 @@ func (ex *exchange) sendRequestHead(host []byte, framing http1.Framing, length i
 	ex.forwardedHeaders(h)
 	head := &ex.sentRequest
 	*head = http1.RequestHead{
-		Method: http1.View(x.UpstreamRequest.Method), Path: http1.View(x.UpstreamRequest.Path),
+		Method: http1.View(x.UpstreamRequest.Method), Path: ex.targetPath(),
 		Query: http1.View(x.UpstreamRequest.Query), HasQuery: x.UpstreamRequest.HasQuery,
 		Host: host, Header: h, Framing: framing, ContentLength: length,
 		Connection: http1.ConnectionKeepAlive,
@@ -30,6 +30,19 @@ func (ex *exchange) sendRequestHead(host []byte, framing http1.Framing, length i
 		head.Connection = http1.ConnectionUpgrade
 	}
 	return ex.up.sendHead(head, first, more, now)
+}
+
+// targetPath returns the path of the request's target. It begins with "/"
+// whatever a plugin made of it (RFC 9112 §3.2.1): else its beginning, which may
+// be the client's, could stand for another host, or for the server as a whole.
+// That is asked only by a client's own "OPTIONS *".
+func (ex *exchange) targetPath() []byte {
+	from, to := &ex.x.RequestFacts, &ex.x.UpstreamRequest
+	whole := to.Path == "*" && to.Method == "OPTIONS" && from.Path == "*" && from.Method == "OPTIONS"
+	if whole || strings.HasPrefix(to.Path, "/") {
+		return http1.View(to.Path)
+	}
+	return ex.arena.Join([]byte("/"), http1.View(to.Path))
 }
 
 // upstreamHost returns the Host header that the peer will see. The upstream's

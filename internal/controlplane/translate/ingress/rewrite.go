@@ -29,7 +29,7 @@ func (t *translation) rewrite(routes []*entity.Route) {
 	if err != nil {
 		t.result.Invalid = true
 		t.result.Report(t.ref, field, fragment.ReasonRouteInvalid,
-			fmt.Sprintf("the value %q is not valid: %s", value, err), `write a path; $1 to $9 stand for what the path's groups matched, \$ for a dollar sign that no "(" follows`)
+			fmt.Sprintf("the value %q is not valid: %s", value, err), `write a path that begins with "/"; $1 to $9 stand for what the path's groups matched, \$ for a dollar sign that no "(" follows`)
 		return
 	}
 	for _, r := range routes {
@@ -81,13 +81,17 @@ func Rewrite(entities []entity.Entity, r *entity.Route, uri any) (out []entity.E
 
 // rewriteTemplate turns the annotation's value into the template of the plugin:
 // "$" and digits name a group of the route's path, "\$" is a dollar sign, which
-// no "(" may follow: that would begin an expression of the template.
+// no "(" may follow: that would begin an expression of the template. It begins
+// with "/", or with a group, which may.
 func rewriteTemplate(value string) (string, error) {
 	if value == "" {
 		return "/", nil
 	}
 	if schema.IsReference(value) { // of whatever plugin it becomes a part of
 		return "", errors.New("a path cannot be a reference to a vault")
+	}
+	if !strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "$") {
+		return "", errors.New(`it does not begin with "/"`)
 	}
 	var out strings.Builder
 	for i := 0; i < len(value); {
