@@ -173,6 +173,23 @@ var badRoutes = []row{
 	{name: "a Service that does not exist", objects: ingressTo("lost", "/", "Prefix", "{service: {name: none, port: {number: 80}}}", ""),
 		want: []string{`routes {"hosts":["lost.$NS.test"]}`}},
 	{name: "a port that does not exist", objects: ingressTo("lost", "/", "Prefix", "{service: {name: web, port: {number: 81}}}", "")},
+	{name: "a Service without ready endpoints: nothing is wrong, the balancer answers 503", objects: ingressTo("lost", "/", "Prefix", "{service: {name: empty, port: {number: 80}}}", "") + `
+---
+apiVersion: v1
+kind: Service
+metadata: {name: empty, namespace: $NS}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: empty-1, namespace: $NS, labels: {kubernetes.io/service-name: empty}}
+addressType: IPv4
+ports: [{name: http, port: 8080, protocol: TCP}]
+endpoints: [{addresses: [192.0.2.9], conditions: {ready: false}}]
+`, want: []string{
+		`routes {"hosts":["lost.$NS.test"]}`, `services {"host":"empty.$NS.80.svc"}`, `upstreams {"name":"empty.$NS.80.svc"}`,
+		`!targets {"target":"192.0.2.9:8080"}`,
+	}},
 	{name: "a backend that is no Service", objects: ingressTo("lost", "/", "Prefix", "{resource: {kind: Bucket, name: b, apiGroup: example.com}}", "")},
 	{name: "a bad regular expression", objects: ingressTo("odd", "/~/a(", "ImplementationSpecific", toWeb, ""), want: []string{`!routes {"hosts":["odd.$NS.test"]}`}},
 	{name: "a regular expression that the router has not", objects: ingressTo("odd", `/~/a\Kb`, "ImplementationSpecific", toWeb, ""), want: []string{`!routes {"hosts":["odd.$NS.test"]}`}},
