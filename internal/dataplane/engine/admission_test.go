@@ -60,4 +60,7 @@ func TestLingeringClaims(t *testing.T) {
 			t.Errorf("lingering %t, for %v: got %v, %t", c.conn.lingering, c.want.waited, its, may)
 		}
 	}
+	if leaving := (&conn{lingering: true, leaving: true}); leaving.armLingering(now) {
+		t.Error("the next read undoes that a connection gives way")
+	}
 }
