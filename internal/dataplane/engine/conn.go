@@ -183,7 +183,8 @@ func (c *conn) exchange(headLength int, failure error) bool {
 	c.requests++
 	if failure == nil {
 		c.pending = c.buf[headLength:c.filled]
-		c.keep = c.ex.req.KeepAlive && c.requests < c.engine.settings.KeepaliveRequests && !c.engine.draining.Load()
+		s := c.engine.settings
+		c.keep = c.ex.req.KeepAlive && s.KeepaliveTimeout > 0 && c.requests < s.KeepaliveRequests && !c.engine.draining.Load()
 	} else {
 		c.pending, c.keep = nil, false
 	}

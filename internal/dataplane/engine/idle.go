@@ -123,7 +123,8 @@ func (c *conn) beginIdle() {
 		// Its deadline has passed.
 	case c.engine.ending.Load():
 		c.limitIdle()
-	case c.fresh:
+	case !c.proven:
+		// Also where a handshake came before.
 		c.armRead(c.since, c.engine.settings.ClientHeaderTimeout)
 	default:
 		c.armRead(c.since, c.engine.settings.KeepaliveTimeout)

@@ -338,6 +338,25 @@ func TestSlowReader(t *testing.T) {
 	until(t, "the end of the connections", func() bool { return r.Connections() == 0 })
 }
 
+// Without keep-alive an answer says that it is the last one: a client that took
+// the connection for open would lose its next request.
+func TestNoKeepAlive(t *testing.T) {
+	url, _, _ := holding(t)
+	r := startRig(t, service(url, ""), rigOptions{settings: func(s *engine.Settings) { s.KeepaliveTimeout = 0 }})
+	for name, address := range map[string]string{"plain": r.plain, "TLS": r.secure} {
+		t.Run(name, func(t *testing.T) {
+			w := dialRig(t, address)
+			if name == "TLS" {
+				w = wrap(t, secured(t, address, ""))
+			}
+			if a, body := w.send(plainGet).answer("GET"); a.StatusCode != 200 || body != "ok" || !a.Close {
+				t.Errorf("got %d %q, close %t", a.StatusCode, body, a.Close)
+			}
+			w.ended()
+		})
+	}
+}
+
 // The connection is kept for as long as the client sends what nobody reads, but
 // not longer than lingering_time.
 func TestLingering(t *testing.T) {

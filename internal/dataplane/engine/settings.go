@@ -58,7 +58,8 @@ type Settings struct {
 	// ClientHeaderTimeout bounds the time from a request's first byte to the
 	// end of its head, ClientBodyTimeout the wait between two reads of its
 	// body, SendTimeout the wait between two writes of an answer, and
-	// KeepaliveTimeout the wait for the next request (nginx_http_*).
+	// KeepaliveTimeout the wait for the next request, with 0 for one request
+	// on each connection (nginx_http_*).
 	ClientHeaderTimeout time.Duration
 	ClientBodyTimeout   time.Duration
 	// ClientBodyMinRate is the least rate of a request body, in bytes per second
