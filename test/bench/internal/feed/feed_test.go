@@ -16,8 +16,8 @@ func TestTaken(t *testing.T) {
 		want   string // in the error, "" for none
 	}{
 		{"all", 10, Report{Changes: 12, Elapsed: 1210 * time.Millisecond}, ""},
-		{"one under way", 10, Report{Changes: 11, Elapsed: 1210 * time.Millisecond}, ""},
-		{"behind", 10, Report{Changes: 10, Elapsed: 1210 * time.Millisecond}, "10 changes within 1.21s, want 12"},
+		{"a few late", 10, Report{Changes: 10, Elapsed: 2 * time.Second}, ""},
+		{"behind", 10, Report{Changes: 9, Elapsed: 2 * time.Second}, "9 changes within 2s, 20 were due"},
 		{"as fast as it goes", 0, Report{Changes: 1, Elapsed: time.Second}, ""},
 		{"none", 0, Report{Elapsed: time.Second}, "no change"},
 		{"none was due", 10, Report{Elapsed: time.Millisecond}, "no change"},

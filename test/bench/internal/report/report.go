@@ -91,7 +91,7 @@ func (r *Run) section(b *strings.Builder, s *suite.Section) {
 
 // changes is a table of what changes of the configuration did.
 func (r *Run) changes(b *strings.Builder, s *suite.Section) {
-	b.WriteString("\n| changes of a route | proxy | changes | acknowledged after ms | CPU-ms per change |\n|---|---|--:|--:|--:|\n")
+	b.WriteString("\n| changes of a route | proxy | changes | changes a second | acknowledged after ms | CPU-ms per change |\n|---|---|--:|--:|--:|--:|\n")
 	for _, row := range s.Rows {
 		for _, c := range r.Results {
 			if c.Row != row.Key || row.Change == nil {
@@ -107,13 +107,13 @@ func (r *Run) changes(b *strings.Builder, s *suite.Section) {
 func changeColumns(c *suite.Cell, idle bool) []string {
 	f, ok := c.Figures()
 	if !ok {
-		return []string{nothing(c), "", ""}
+		return []string{nothing(c), "", "", ""}
 	}
 	cpu := ""
 	if idle {
 		cpu = milliseconds(f.ChangeCPU)
 	}
-	return []string{fmt.Sprint(f.Changes), milliseconds(f.ChangeDelay), cpu}
+	return []string{fmt.Sprint(f.Changes), fmt.Sprintf("%.1f", f.ChangeRate), milliseconds(f.ChangeDelay), cpu}
 }
 
 func (r *Run) row(b *strings.Builder, s *suite.Section, row *suite.Row) {
@@ -259,7 +259,7 @@ A row of the router is compared with one route in the same rounds; requests go t
 Where the configuration changes, the proxy gets it as in a fleet: from the configuration stream, served by a process in the manager's place that has the load core
 when the client leaves it (nice 10). A change moves a route to another path; no request goes to the %[8]d routes that are changed by turns. Rows with and without changes
 have one rate and take turns, each %[9]d times a round in half the time; their latencies are the mean of the middle half. A round counts only if the proxy acknowledged
-every change that was due, with nothing rejected, and then served the last one at its new path and no longer at the former. CPU-ms per change is the time of all threads
+each change before the next, with nothing rejected, and then served the last one at its new path and no longer at the former. CPU-ms per change is the time of all threads
 of a proxy that gets no requests (schedstat), from the first change until a while after the last acknowledgement, less what it took before: it holds the stream, the
 validation and the garbage collector.
 `, "`make bench-peers`", r.ProxyCore, r.LoadCore, r.Warmup, r.Window, r.Rounds, 499,

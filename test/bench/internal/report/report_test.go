@@ -35,9 +35,9 @@ func TestChangesHaveATableOfTheirOwn(t *testing.T) {
 	for _, want := range []string{
 		"against the same without: 1.25 of at most 1.50: **met**", "10 a second, ms of CPU: 1.50 of at most 5.00: **met**",
 		"| the same, 10 changes a second (1000 req/s) | ours | 1.10 | 1.10 of quiet | 100000 | 0.00 | 2.50 | 0 | 50 % |",
-		"| the same, 10 changes a second | ours | 12 | 4.00 |  |",
-		"| no requests, 10 changes a second | ours | 10 | 1.00 | 1.50 |",
-		"| no requests, one change after another | ours | **failed:** the proxy took no change/ |  |  |",
+		"| the same, 10 changes a second | ours | 12 | 12.0 | 4.00 |  |",
+		"| no requests, 10 changes a second | ours | 10 | 10.0 | 1.00 | 1.50 |",
+		"| no requests, one change after another | ours | **failed:** the proxy took no change/ |  |  |  |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the report lacks %q:\n%s", want, text)

@@ -98,7 +98,6 @@ func (r *Runner) changed(e *entry, report *feed.Report, cpu time.Duration) error
 	}
 	if wrong := report.Taken(e.row.Change.Rate); wrong != nil {
 		e.Failure = wrong.Error()
-		return nil
 	}
 	now := Probe{agent.Request{Host: report.Host, Path: report.Path}, e.row.Load.Status}
 	if err := r.probe(e, &now, false); err != nil {

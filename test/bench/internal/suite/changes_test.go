@@ -63,7 +63,7 @@ func TestRoundsWithoutTheirChangesFail(t *testing.T) {
 		name   string
 		report feed.Report
 	}{
-		{"too few", feed.Report{Changes: 8, Elapsed: time.Second}},
+		{"too few", feed.Report{Changes: 4, Elapsed: time.Second}},
 		{"none", feed.Report{Elapsed: time.Millisecond}},
 		{"refused", feed.Report{Changes: 10, Elapsed: time.Second, Failure: "the proxy leaves out a route"}},
 	} {
@@ -76,7 +76,7 @@ func TestRoundsWithoutTheirChangesFail(t *testing.T) {
 
 func TestFiguresOfChanges(t *testing.T) {
 	f, ok := changed("change-paced", 3*time.Millisecond, time.Millisecond, 2*time.Millisecond).Figures()
-	if !ok || f.Changes != 30 || f.ChangeCPU != 2*time.Millisecond || f.ChangeDelay != time.Millisecond {
+	if !ok || f.Changes != 30 || f.ChangeRate != 10 || f.ChangeCPU != 2*time.Millisecond || f.ChangeDelay != time.Millisecond {
 		t.Errorf("%+v, %v", f, ok)
 	}
 }

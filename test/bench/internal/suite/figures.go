@@ -43,8 +43,9 @@ type Figures struct {
 	// ChangeCPU is the proxy's CPU time for one change, and ChangeDelay the
 	// time until it was acknowledged.
 	ChangeCPU, ChangeDelay time.Duration
-	// Changes is how many there were in all rounds.
-	Changes int
+	// Changes is how many there were in all rounds, ChangeRate how many a second.
+	Changes    int
+	ChangeRate float64
 }
 
 // Figures returns the medians, and false when nothing counts.
@@ -67,8 +68,13 @@ func (c *Cell) Figures() (Figures, bool) {
 		f.Throughput = 0
 	}
 	f.ChangeCPU, f.ChangeDelay = c.ofChanges(func(m Changes) time.Duration { return m.CPU }), c.ofChanges(func(m Changes) time.Duration { return m.Delay })
+	var elapsed time.Duration
 	for _, m := range c.Changes {
 		f.Changes += m.Count
+		elapsed += m.Elapsed
+	}
+	if elapsed > 0 {
+		f.ChangeRate = float64(f.Changes) / elapsed.Seconds()
 	}
 	return f, true
 }

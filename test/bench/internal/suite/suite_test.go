@@ -31,12 +31,30 @@ func changed(row string, costs ...time.Duration) *Cell {
 	return c
 }
 
+// under adds so many changes to a cell's rounds, each of a second.
+func under(changes int, c *Cell) *Cell {
+	for range c.Rounds {
+		c.Changes = append(c.Changes, Changes{Count: changes, Elapsed: time.Second})
+	}
+	return c
+}
+
+func TestFewerChangesThanPromisedShowNothing(t *testing.T) {
+	for count, missing := range map[int]bool{8: true, 9: false} {
+		for _, v := range Judge(Results{under(count, cell("changes", peer.Ours, 1)), cell("changes-quiet", peer.Ours, 1)}, Bars()) {
+			if v.ours.row == "changes" && v.Missing != missing {
+				t.Errorf("%d a second: %s", count, v.String())
+			}
+		}
+	}
+}
+
 func TestBarsAreJudgedByMedians(t *testing.T) {
 	results := Results{
 		cell("plain", peer.Ours, 9, 1, 1), cell("plain", peer.Nginx, 1, 1, 1), cell("plain", peer.HAProxy, 0.9, 0.9, 0.9), cell("plain", peer.Envoy, 3.1, 3.1, 3.1),
 		cell("latency", peer.Ours, 2.1), cell("latency", peer.Nginx, 1),
 		cell("router-one", peer.Ours, 1), cell("router-prefix", peer.Ours, 1.31),
-		cell("changes", peer.Ours, 1.49), cell("changes-quiet", peer.Ours, 1),
+		under(10, cell("changes", peer.Ours, 1.49)), cell("changes-quiet", peer.Ours, 1),
 		changed("change-paced", time.Millisecond, 9*time.Millisecond, 2*time.Millisecond), changed("change-rapid", 5100*time.Microsecond),
 	}
 	want := map[string]string{

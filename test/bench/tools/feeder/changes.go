@@ -45,11 +45,12 @@ func begin(s *source, c feed.Command) (*changes, error) {
 	return m, nil
 }
 
-// run makes the first change at once. When one was late the next are not: the
+// run makes the first change in the middle of an interval, so that spans of any
+// length hold as many as the rate says. When one was late the next are not: the
 // times are fixed.
 func (m *changes) run() {
 	defer close(m.stopped)
-	for due := m.began; m.err == nil && m.wait(due); due = due.Add(m.interval) {
+	for due := m.began.Add(m.interval / 2); m.err == nil && m.wait(due); due = due.Add(m.interval) {
 		m.err = m.one(m.routes[len(m.delays)%len(m.routes)])
 	}
 }

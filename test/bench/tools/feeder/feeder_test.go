@@ -191,17 +191,11 @@ func TestChangesReachTheProxyOneByOne(t *testing.T) {
 	}
 }
 
-func TestFirstChangeOfARouteTellsItsFirstPath(t *testing.T) {
-	r := startRig(t)
-	if report := r.do(feed.Command{Verb: feed.Await}); report.Failure != "" {
-		t.Fatal(report.Failure)
-	}
-	if report := r.do(feed.Command{Verb: feed.Begin, Routes: []string{"a"}, Rate: 0.001}); report.Failure != "" {
-		t.Fatal(report.Failure)
-	}
-	r.wait(2)
-	if report := r.do(feed.Command{Verb: feed.End}); report.Changes != 1 || report.Former != "/a/" {
-		t.Errorf("%+v", report)
+func TestFormerIsAPathThatCanBeAskedFor(t *testing.T) {
+	for want, paths := range map[string][]string{"/a/": {"~/a$", "/a/", "/b"}, "~/a$": {"~/a$"}} {
+		if got := former(paths); got != want {
+			t.Errorf("%v: %s", paths, got)
+		}
 	}
 }
 
