@@ -83,6 +83,8 @@ type change struct {
 	fragments func(population.Size) int
 	// lists says that the change makes the list of all Services in use anew.
 	lists bool
+	// problems says that the change alters what is wrong.
+	problems bool
 }
 
 func one(population.Size) int { return 1 }
@@ -105,7 +107,7 @@ var changes = []change{
 			ing.Annotations["konghq.com/plugins"] = p.Name
 			t.Set(p)
 			t.Set(ing)
-		}, apply: func(t *Translation, _ population.Size, i int) { t.Store.Delete(ownPlugin(i)) }, fragments: one,
+		}, apply: func(t *Translation, _ population.Size, i int) { t.Store.Delete(ownPlugin(i)) }, fragments: one, problems: true,
 	},
 	{
 		name: "Ingress with another Service", prepare: func(t *Translation, s population.Size, i int) {
