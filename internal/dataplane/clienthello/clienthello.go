@@ -186,7 +186,7 @@ func hostName(b []byte) (string, error) {
 // canonical checks a host name and lowers its case.
 func canonical(name []byte) (string, error) {
 	text := strings.TrimSuffix(string(name), ".")
-	if text == "" || len(text) > maxName || text[0] == '.' || strings.Contains(text, "..") {
+	if text == "" || len(text) > maxName || text[0] == '.' || text[len(text)-1] == '.' || strings.Contains(text, "..") {
 		return "", errName
 	}
 	for i := range len(text) {

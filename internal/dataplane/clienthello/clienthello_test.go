@@ -135,6 +135,7 @@ func TestRefused(t *testing.T) {
 		"blank":                   build(name("a b")),
 		"not ASCII":               build(name("\xc3\xa4.test")),
 		"empty label":             build(name("a..test")),
+		"empty last label":        build(name("a.test..")),
 		"long name":               build(name(strings.Join([]string{long, long, long, long, long}, "."))),
 		"truncated extension":     build("\x00\x00\x00\x09ab"),
 	} {
