@@ -20,6 +20,10 @@ const entryOverhead = 32
 // tableLimit is the size of the dynamic table that we announce, in bytes: the initial value of RFC 9113 §6.5.2.
 const tableLimit = 4096
 
+// maxUpdates is how many table size updates a block may begin with (RFC 7541 §4.2): the least size since the last block,
+// and the one of now.
+const maxUpdates = 2
+
 // decoder reads header blocks (RFC 7541). It holds the dynamic table that the peer fills.
 type decoder struct {
 	table table
@@ -30,6 +34,7 @@ type decoder struct {
 // decode calls emit with every field of a complete block. Both slices are valid during the call only. emit cannot
 // stop: a block is decoded to its end or the connection is lost.
 func (d *decoder) decode(block []byte, emit func(name, value []byte)) error {
+	updates := 0
 	for begun := false; len(block) > 0; {
 		b := block[0]
 		var name, value []byte
@@ -46,7 +51,7 @@ func (d *decoder) decode(block []byte, emit func(name, value []byte)) error {
 			}
 		case b&0xe0 == 0x20: // table size update
 			size, rest, ok := readInteger(block, 5)
-			if !ok || begun || size > tableLimit {
+			if updates++; !ok || begun || updates > maxUpdates || size > tableLimit {
 				return errCompression
 			}
 			d.table.resize(int(size))

@@ -64,6 +64,7 @@ func TestDecoderRefuses(t *testing.T) {
 		"name index beyond both tables": {0x7e, 0x01, 'a'},
 		"table larger than announced":   {0x3f, 0xe2, 0x1f},
 		"table size behind a field":     {0x82, 0x20},
+		"three table sizes":             {0x20, 0x21, 0x22, 0x82},
 		"integer without end":           {0xff, 0xff, 0xff},
 		"integer too large":             {0xff, 0xff, 0xff, 0xff, 0xff, 0x0f},
 		"string longer than the block":  {0x00, 0x05, 'a'},
@@ -78,6 +79,20 @@ func TestDecoderRefuses(t *testing.T) {
 	}
 }
 
+// twoUpdates reports whether a block begins with two table size updates.
+func twoUpdates(block []byte) bool {
+	for range 2 {
+		if len(block) == 0 || block[0]&0xe0 != 0x20 {
+			return false
+		}
+		var ok bool
+		if _, block, ok = readInteger(block, 5); !ok {
+			return false
+		}
+	}
+	return true
+}
+
 func FuzzDecoder(f *testing.F) {
 	f.Add([]byte{0x82, 0x86, 0x84, 0x41, 0x8c, 0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff}, []byte{0xbe, 0xbf})
 	f.Add([]byte{0x20, 0x3f, 0xe1, 0x1f, 0x40, 1, 'a', 1, 'b'}, []byte{0x7e, 2, 'c', 'd'})
@@ -86,6 +101,10 @@ func FuzzDecoder(f *testing.F) {
 		for _, block := range [][]byte{first, second, first} {
 			got, err := decodeAll(ours, block)
 			want, reference := referenceAll(theirs, block)
+			if reference != nil && twoUpdates(block) {
+				// The reference takes one only, unless its table is empty.
+				return
+			}
 			if err == nil && (reference != nil || got != want) {
 				t.Fatalf("%x: got %q, want %q, %v", block, got, want, reference)
 			}
