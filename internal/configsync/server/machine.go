@@ -125,7 +125,8 @@ func (d *delta) fromHeld(held map[configsync.Hash]wire.HeldHash) {
 
 // ack notes what the proxy says about the delta that was sent last.
 func (m *machine) ack(position configsync.Position, hash configsync.Hash, rejected []configsync.Rejection, total int) error {
-	if (m.flight == nil || m.flight.position != position) && m.position == position && m.hash == hash {
+	holds := m.position != configsync.Position{}
+	if holds && (m.flight == nil || m.flight.position != position) && m.position == position && m.hash == hash {
 		// What it holds already, with other rejections: something that was held
 		// back came into service later.
 		m.rejected, m.rejectedTotal = rejected, max(total, len(rejected))

@@ -150,6 +150,9 @@ func TestAcksThatDoNotFit(t *testing.T) {
 	if m.ack(one.Position, one.Records.Hash(), nil, 0) == nil {
 		t.Error("an ack before anything was sent")
 	}
+	if m.ack(configsync.Position{}, configsync.Hash{}, nil, 0) == nil {
+		t.Error("an ack of nothing")
+	}
 	m.publish(toTarget(one), at(0))
 	expect(t, sent(t, m), "1/1 +a")
 	m.publish(toTarget(two), at(1))
