@@ -318,6 +318,27 @@ func TestConcurrency(t *testing.T) {
 	p.want("25:REFUSED_STREAM")
 }
 
+// Handlers may outlive their streams, but not without end: those that do not come to theirs keep further streams out.
+func TestHandlersThatOutliveStreams(t *testing.T) {
+	p := newPeer(t, serverConfig())
+	const most = 2 * 8
+	var ended []*Stream
+	id := uint32(1)
+	for ; len(ended) < most; id += 2 {
+		p.head(id, true, get()...)
+		s := p.stream(EventRequest)
+		p.c.SendHead(s, respond(t, 204), true)
+		ended = append(ended, s)
+	}
+	p.drop()
+	p.head(id, true, get()...)
+	p.want(fmt.Sprint(id, ":REFUSED_STREAM"))
+	p.c.Done(ended[0])
+	p.head(id+2, true, get()...)
+	p.want("")
+	p.stream(EventRequest)
+}
+
 func TestRapidReset(t *testing.T) {
 	p := newPeer(t, serverConfig())
 	n := 0
