@@ -141,6 +141,7 @@ func (r *run) startGateway(ctx context.Context) error {
 	if len(problems) > 0 {
 		return fmt.Errorf("configuration refused: %v", problems)
 	}
+	r.bePatient(set)
 	return r.apply(set)
 }
 
@@ -234,7 +235,7 @@ func (r *run) step(s *Step, where string) ([]string, error) {
 	switch {
 	case s.Sleep > 0:
 		<-time.After(time.Duration(s.Sleep) * time.Millisecond)
-		return nil, nil
+		return nil, r.probed()
 	case s.Sink != "":
 		return r.sinkStep(s, where)
 	case s.Status != "":
