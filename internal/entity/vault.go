@@ -34,6 +34,10 @@ var vaultBackends = map[string]*schema.Record{
 	),
 }
 
+// IsVaultBackend reports whether references reach a backend by this name without
+// a Vault.
+func IsVaultBackend(name string) bool { return vaultBackends[name] != nil }
+
 func vaultConfig(own ...*schema.Field) *schema.Record {
 	return schema.NewRecord(append(own,
 		schema.Number("ttl").Between(0, 1e8),

@@ -53,6 +53,9 @@ func (v *view) Check(e entity.Entity) []entity.Problem { return entity.CheckEnti
 // Runs implements fragment.Refs.
 func (v *view) Runs(*entity.Plugin, []entity.Protocol) (runs, guards bool) { return true, true }
 
+// Vaults implements fragment.Refs: a vault may be created after what refers to it.
+func (v *view) Vaults(*entity.Plugin, func(field, vault string)) {}
+
 // Secret implements fragment.Refs.
 func (v *view) Secret(namespace, name string) *corev1.Secret {
 	secret := v.secret

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 	"github.com/kong/kong-istio-gateway/internal/entity"
+	"github.com/kong/kong-istio-gateway/internal/entity/schema"
 )
 
 // recorder answers one translation's questions and remembers them.
@@ -196,8 +197,18 @@ func (r *recorder) subject() client.Object {
 
 // Runs implements fragment.Refs.
 func (r *recorder) Runs(p *entity.Plugin, protocols []entity.Protocol) (runs, guards bool) {
-	schema, known := r.g.store.schemas.Plugin(p.Name)
-	return entity.RunsOn(p, protocols, r.g.store.schemas), !known || schema.Guards
+	of, known := r.g.store.schemas.Plugin(p.Name)
+	return entity.RunsOn(p, protocols, r.g.store.schemas), !known || of.Guards
+}
+
+// Vaults implements fragment.Refs.
+func (r *recorder) Vaults(p *entity.Plugin, f func(field, vault string)) {
+	entity.MapReferences(p, r.g.store.schemas, func(field, text string) string {
+		if ref, err := schema.ParseReference(text); err == nil {
+			f(field, ref.Vault)
+		}
+		return text
+	})
 }
 
 // CheckInstance implements fragment.InstanceChecker. Many routes have a plugin of the same

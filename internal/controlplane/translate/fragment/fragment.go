@@ -139,6 +139,7 @@ const (
 	ReasonSecretInvalid       = "SecretInvalid"
 	ReasonSecretNotFound      = "SecretNotFound"
 	ReasonVaultInvalid        = "VaultInvalid"
+	ReasonVaultNotFound       = "VaultNotFound"
 )
 
 // Backend is a Service port that routes send requests to. The gateway's egress

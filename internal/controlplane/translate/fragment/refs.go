@@ -69,6 +69,9 @@ type Refs interface {
 	// standing for http and https, and whether it guards them: nothing must pass
 	// without it. It depends on nothing else.
 	Runs(p *entity.Plugin, protocols []entity.Protocol) (runs, guards bool)
+	// Vaults calls f with each field of a plugin that refers to a vault, and the
+	// vault's prefix, or backend. It depends on nothing else.
+	Vaults(p *entity.Plugin, f func(field, vault string))
 	// Service returns a Service.
 	Service(namespace, name string) *corev1.Service
 	// EndpointSlices returns a Service's EndpointSlices, sorted by name.

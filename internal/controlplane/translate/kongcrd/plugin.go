@@ -129,6 +129,9 @@ func (s *source) translate(refs fragment.Refs) fragment.Result {
 	if problems := refs.Check(&checked); len(problems) > 0 {
 		return s.refuse(s.violated(problems))
 	}
+	if bad := s.vaults(template, refs); bad != nil {
+		return s.refuse(bad)
+	}
 	r := fragment.Result{
 		Facts:    fragment.PluginFacts{Exists: true, Object: s.ref, Template: template},
 		Backends: pluginBackends(config, refs),
@@ -142,6 +145,24 @@ func (s *source) translate(refs fragment.Refs) fragment.Result {
 		}
 	}
 	return r
+}
+
+// vaults returns what is wrong with the configuration's references to vaults:
+// nobody has the prefix of one. Proxies would refuse the plugin.
+func (s *source) vaults(template *entity.Plugin, refs fragment.Refs) (bad *fault) {
+	refs.Vaults(template, func(field, vault string) {
+		if bad != nil || entity.IsVaultBackend(vault) || refs.Claimed(fragment.Claim{Scope: fragment.ClaimVaultPrefix, Value: vault}) {
+			return
+		}
+		bad = &fault{
+			field: s.field(entity.Problem{Field: field}), reason: fragment.ReasonVaultNotFound,
+			message: "no KongVault of the class has the prefix of the reference", fix: "create a KongVault with this prefix, or correct the reference",
+		}
+		if !s.secret() {
+			bad.message = fmt.Sprintf("no KongVault of the class has the prefix %q", vault)
+		}
+	})
+	return bad
 }
 
 // fault is why a plugin object has no usable version. invalid tells a wrong
