@@ -42,7 +42,10 @@ func (s *Store) Deliver() []Delivery {
 	for _, key := range slices.SortedFunc(maps.Keys(s.graphs), compareNames) {
 		g := s.graphs[key]
 		g.settle()
-		d := Delivery{Gateway: key}
+		d := Delivery{
+			Gateway: key, Changed: slices.Grow([]fragment.Fragment(nil), len(g.changed)),
+			States: slices.Grow([]ObjectState(nil), len(g.summary.touched)),
+		}
 		for o := range g.changed {
 			g.deliver(o, &d)
 		}
