@@ -17,11 +17,9 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kong/kong-istio-gateway/api/v1alpha1"
-	"github.com/kong/kong-istio-gateway/internal/asynctest"
 	"github.com/kong/kong-istio-gateway/internal/configsync"
 	streamclient "github.com/kong/kong-istio-gateway/internal/configsync/client"
 	"github.com/kong/kong-istio-gateway/internal/configsync/shard"
@@ -34,8 +32,7 @@ import (
 // runManager runs a manager until stop is called or the test ends.
 func runManager(t *testing.T, o options) (stop func()) {
 	t.Helper()
-	logs := &asynctest.Log{}
-	ctrl.SetLogger(newLogger(o, logs))
+	logged := logsFromNow()
 	mgr, err := assemble(managerConfig(t), o)
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -47,9 +44,9 @@ func runManager(t *testing.T, o options) (stop func()) {
 			t.Errorf("the manager ended with %v", err)
 		}
 		if t.Failed() {
-			t.Log(logs.String())
+			t.Log(logged())
 		}
-		if strings.Contains(logs.String(), "forbidden") {
+		if strings.Contains(logged(), "forbidden") {
 			t.Error("the shipped role lacks a right")
 		}
 	})

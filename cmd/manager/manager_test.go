@@ -37,9 +37,14 @@ var (
 
 const managerNamespace = "kong-istio-system"
 
+// logs are those of all managers: controller-runtime takes one logger for the
+// process, the first.
+var logs asynctest.Log
+
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 func runTests(m *testing.M) int {
+	ctrl.SetLogger(newLogger(options{}, &logs))
 	if err := startServer(); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -131,17 +136,22 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// logsFromNow returns a function that returns what is logged from now on.
+func logsFromNow() func() string {
+	start := len(logs.String())
+	return func() string { return logs.String()[start:] }
+}
+
 // TestManager runs the whole manager, with nothing but its shipped rights, against a real API server.
 func TestManager(t *testing.T) {
-	logs := &asynctest.Log{}
+	logged := logsFromNow()
 	o, err := parseOptions([]string{
 		"--leader-elect", "--health-probe-bind-address=" + freeAddress(t), "--metrics-bind-address=" + freeAddress(t),
 		"--config-stream-bind-address=" + freeAddress(t), "--proxy-image=proxy:test",
 	}, func(name string) string {
 		return map[string]string{"POD_NAMESPACE": managerNamespace, "POD_NAME": "manager-0"}[name]
-	}, logs)
+	}, &logs)
 	must(t, err)
-	ctrl.SetLogger(newLogger(o, logs))
 	mgr, err := assemble(managerConfig(t), o)
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -153,7 +163,7 @@ func TestManager(t *testing.T) {
 			t.Errorf("the manager ended with %v", err)
 		}
 		if t.Failed() {
-			t.Log(logs.String())
+			t.Log(logged())
 		}
 	})
 
@@ -201,7 +211,10 @@ func TestManager(t *testing.T) {
 	})
 	t.Run("metrics need a token that may read them", func(t *testing.T) { checkMetrics(t, o.metricsAddress) })
 	t.Run("nothing is forbidden", func(t *testing.T) {
-		if text := logs.String(); strings.Contains(text, "forbidden") {
+		switch text := logged(); {
+		case text == "":
+			t.Error("the manager logs nothing")
+		case strings.Contains(text, "forbidden"):
 			t.Error("the shipped role lacks a right")
 		}
 	})
