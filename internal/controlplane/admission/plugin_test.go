@@ -42,7 +42,7 @@ func TestPlugins(t *testing.T) {
 		{name: "cluster, of another class", object: `{apiVersion: configuration.konghq.com/v1, kind: KongClusterPlugin, metadata: {name: limit}, plugin: teleport}`},
 		{name: "global", object: global},
 		{name: "second global of a type", object: otherGlobal, others: []string{global}, warnings: []string{
-			"KongClusterPlugin b metadata.labels[global]: KongClusterPlugin a is global and of type correlation-id as well; neither is applied (remove the label from one of the two)"}},
+			"KongClusterPlugin b metadata.labels[global]: KongClusterPlugin a is global and of type correlation-id as well; neither is applied, and requests are served without it (remove the label from one of the two)"}},
 		{name: "the same global again", object: global, others: []string{global}},
 	})
 }

@@ -51,7 +51,10 @@ func (v *view) Settings() fragment.Settings { return v.settings }
 func (v *view) Check(e entity.Entity) []entity.Problem { return entity.CheckEntity(e, v.schemas) }
 
 // Runs implements fragment.Refs.
-func (v *view) Runs(*entity.Plugin, []entity.Protocol) (runs, guards bool) { return true, true }
+func (v *view) Runs(p *entity.Plugin, _ []entity.Protocol) (runs, guards bool) {
+	of, known := v.schemas.Plugin(p.Name)
+	return true, !known || of.Guards
+}
 
 // Vaults implements fragment.Refs: a vault may be created after what refers to it.
 func (v *view) Vaults(*entity.Plugin, func(field, vault string)) {}

@@ -20,29 +20,62 @@ func IsGlobal(p *kongv1.KongClusterPlugin) bool {
 }
 
 // TranslateGlobal returns the global plugin of a KongClusterPlugin. Two of the
-// same type cancel each other, as in Kong's ingress controller. One that has no
+// same type cancel each other, as in Kong's ingress controller; of a type that
+// refuses requests the oldest applies instead: a second one must not open what
+// the first guards. One that has no
 // usable version, of a type that refuses requests, becomes a plugin that answers
 // 500: what it guards is not to be open because a Secret is gone.
 func TranslateGlobal(p *kongv1.KongClusterPlugin, refs fragment.Refs) fragment.Result {
 	var result fragment.Result
 	claim := fragment.Claim{Scope: fragment.ClaimGlobalPlugin, Value: p.PluginName}
+	if p.Disabled {
+		claim.Data = disabledGlobal
+	}
 	result.Claims = []fragment.Claim{claim}
-	for _, c := range refs.Claimants(claim) {
-		if c.Owner.Name != p.Name {
-			result.Report(ClusterPluginRef(p), "metadata.labels[global]", fragment.ReasonConflict,
-				fmt.Sprintf("KongClusterPlugin %s is global and of type %s as well; neither is applied", c.Owner.Name, p.PluginName),
-				"remove the label from one of the two")
+	claimants := refs.Claimants(claim)
+	applied := ""
+	if len(guardedBy(p, refs)) > 0 {
+		applied = appliedGlobal(claimants, p.Name)
+	}
+	for _, c := range claimants {
+		if c.Owner.Name == p.Name {
+			continue
 		}
+		consequence := "neither is applied, and requests are served without it"
+		if applied != "" {
+			consequence = "only " + applied + " is applied"
+		}
+		result.Report(ClusterPluginRef(p), "metadata.labels[global]", fragment.ReasonConflict,
+			fmt.Sprintf("KongClusterPlugin %s is global and of type %s as well; %s", c.Owner.Name, p.PluginName, consequence),
+			"remove the label from one of the two")
 	}
 	facts := refs.Plugin("", p.Name)
 	switch {
-	case len(result.Problems) > 0:
+	case len(result.Problems) > 0 && applied != p.Name:
 	case facts.Template != nil:
 		result.Entities = []entity.Entity{instance(facts.Template, PluginOwner("", p.Name).String(), Attachment{}, Attachment{}.key())}
 	case facts.Why != "" && !p.Disabled:
 		brokenGlobal(p, refs, facts.Why, &result)
 	}
 	return result
+}
+
+// disabledGlobal is the data of claims of plugins that are not to run: they do
+// not take the place of one that is.
+const disabledGlobal = "disabled"
+
+// appliedGlobal returns whose the plugin is of a type that guards: the oldest's
+// that is enabled. alone is who it is if nobody is known to contend.
+func appliedGlobal(claimants []fragment.Claimant, alone string) string {
+	for _, c := range claimants {
+		if c.Data != disabledGlobal {
+			return c.Owner.Name
+		}
+	}
+	if len(claimants) > 0 {
+		return claimants[0].Owner.Name
+	}
+	return alone
 }
 
 // brokenGlobal deals with a global plugin that has no usable version.
@@ -90,7 +123,7 @@ func markGlobal(p *kongv1.KongClusterPlugin, refs fragment.Refs, guarded []entit
 	claim := fragment.Claim{Scope: fragment.ClaimGlobalPlugin, Value: marker.Name}
 	older := false
 	for _, c := range refs.Claimants(claim) {
-		if c.Data == "" {
+		if c.Data == "" || c.Data == disabledGlobal {
 			continue // somebody's plugin of this very type
 		}
 		older = older || len(marker.Protocols) == 0 && c.Owner.Name != p.Name
