@@ -74,9 +74,9 @@ func (r *run) statusStep(s *Step, where string) ([]string, error) {
 	return compare(want, got, where+" "+s.Status, false), nil
 }
 
-// patternTime bounds one search: patterns look ahead, which takes an engine
+// patternTime bounds one search, on a busy machine, too: patterns look ahead, which takes an engine
 // that goes back.
-const patternTime = time.Second
+const patternTime = patience
 
 // linesDiffer compares a body's lines with patterns: "lines" must each match
 // some whole line, "absent" none.
