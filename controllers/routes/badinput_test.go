@@ -126,7 +126,7 @@ var badPlugins = []row{
 		name: "a plugin of another namespace without ReferenceGrant", ingress: on("plugins", "default:cors"), want: []string{broken},
 	},
 	{
-		name: "two global plugins of one type cancel each other", objects: `
+		name: "of two global plugins that guard the oldest applies", objects: `
 apiVersion: configuration.konghq.com/v1
 kind: KongClusterPlugin
 metadata: {name: $NS-a, labels: {global: "true"}, annotations: {kubernetes.io/ingress.class: $CLASS}}
@@ -137,7 +137,7 @@ kind: KongClusterPlugin
 metadata: {name: $NS-b, labels: {global: "true"}, annotations: {kubernetes.io/ingress.class: $CLASS}}
 plugin: bot-detection
 `,
-		want: []string{`!plugins {"name":"bot-detection"}`},
+		want: []string{`plugins {"name":"bot-detection"}`},
 	},
 	{
 		name: "a plugin that runs on none of the route's protocols", ingress: with(on("plugins", "tcp-only"), "protocols", "http"),
