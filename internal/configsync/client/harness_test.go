@@ -36,9 +36,6 @@ const serverName = "stream.kong-system.svc"
 
 var edge = configsync.Gateway{Namespace: "kong-istio", Name: "edge"}
 
-// patience bounds every wait; a test that needs it all has failed.
-const patience = asynctest.Patience
-
 var eventually = asynctest.Until
 
 // checkLeaks fails the test when goroutines of the stream outlive it.

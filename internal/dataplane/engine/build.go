@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/kong/kong-istio-gateway/internal/dataplane/balancer"
+	"github.com/kong/kong-istio-gateway/internal/dataplane/pipeline"
 	"github.com/kong/kong-istio-gateway/internal/dataplane/router"
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
@@ -41,7 +42,7 @@ func (b *builder) buildUpstream(u *upstreamState) {
 	if u.complete == nil {
 		complete, err := entity.Complete(u.sparse, b.engine.options.Schemas)
 		if err != nil {
-			b.reject(rejection(u.sparse, u.sparse.Name, "", err.Error()))
+			b.reject(pipeline.Invalid(u.sparse, err))
 			return
 		}
 		u.complete = complete.(*entity.Upstream)
@@ -161,7 +162,7 @@ func (b *builder) buildService(now, old *serviceState) {
 	if now.complete == nil {
 		complete, err := entity.Complete(now.sparse, b.engine.options.Schemas)
 		if err != nil {
-			b.reject(rejection(now.sparse, now.sparse.Name, "", err.Error()))
+			b.reject(pipeline.Invalid(now.sparse, err))
 			return
 		}
 		now.complete = complete.(*entity.Service)

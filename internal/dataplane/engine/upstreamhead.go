@@ -4,6 +4,7 @@ package engine
 
 import (
 	"net"
+	"net/http"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ func (ex *exchange) sendRequestHead(host []byte, framing http1.Framing, length i
 // That is asked only by a client's own "OPTIONS *".
 func (ex *exchange) targetPath() []byte {
 	from, to := &ex.x.RequestFacts, &ex.x.UpstreamRequest
-	whole := to.Path == "*" && to.Method == "OPTIONS" && from.Path == "*" && from.Method == "OPTIONS"
+	whole := to.Path == "*" && to.Method == http.MethodOptions && from.Path == "*" && from.Method == http.MethodOptions
 	if whole || strings.HasPrefix(to.Path, "/") {
 		return http1.View(to.Path)
 	}

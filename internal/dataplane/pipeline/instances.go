@@ -34,6 +34,16 @@ func (r Rejection) Error() string {
 	return fmt.Sprintf("%s %q %s: %s", r.Key.Kind, r.Name, r.Field, r.Reason)
 }
 
+// Invalid is the rejection of an entity that entity.Complete has refused with
+// err, with the field that it names first.
+func Invalid(e entity.Entity, err error) Rejection {
+	out := Rejection{Key: entity.KeyOf(e), Name: entity.NameOf(e), Reason: err.Error()}
+	if problems, ok := errors.AsType[entity.Problems](err); ok && len(problems) > 0 {
+		out.Field = problems[0].Field
+	}
+	return out
+}
+
 // Catalog knows the plugins that this data plane can run.
 type Catalog struct {
 	registrations map[string]plugin.Registration

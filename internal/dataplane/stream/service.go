@@ -136,7 +136,7 @@ func (s *snapshot) upstreams(set *entity.Set) (rejected []pipeline.Rejection) {
 	for _, sparse := range list {
 		complete, err := entity.Complete(sparse, s.server.options.Schemas)
 		if err != nil {
-			rejected = append(rejected, rejection(sparse, sparse.Name, "", err.Error()))
+			rejected = append(rejected, pipeline.Invalid(sparse, err))
 			continue
 		}
 		u := complete.(*entity.Upstream)
