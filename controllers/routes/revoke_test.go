@@ -11,10 +11,13 @@ import (
 
 	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
 	eventsv1 "k8s.io/api/events/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/kong/kong-istio-gateway/controllers/routes"
 )
 
 // TestRevokedAtOnce holds that what is deleted or withdrawn has no effect any
@@ -122,6 +125,47 @@ func TestConditionIsWithdrawn(t *testing.T) {
 	says("Programmed=False/Pending: Object is pending configuration in Kong.")
 	kubectl(t, "", "-n", ns, "annotate", "ingress", "web", "konghq.com/plugins=cors")
 	says("Programmed=True/Programmed: ")
+}
+
+// TestForeignAddressesAreLeftAlone holds that of the routes that leave our class
+// only our own addresses are taken back: not those of the controller that has
+// them now.
+func TestForeignAddressesAreLeftAlone(t *testing.T) {
+	tb := startTable(t, "addresses", []row{{
+		name: "objects", objects: ingressTo("ours", "/ours", "ImplementationSpecific", toWeb, "") + "---" + ingressTo("theirs", "/theirs", "ImplementationSpecific", toWeb, ""),
+	}})
+	ns := tb.namespace(0)
+	says := func(statuses ...string) {
+		t.Helper()
+		eventually(t, strings.Join(statuses, ", "), func() error {
+			for _, s := range statuses {
+				if err := tb.hasStatus(ns, s); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	// Before the proxies acknowledge anything, nothing is written.
+	eventually(t, "both", func() error { return tb.published(ns, 0, []string{`routes {"paths":["/ours"]}`, `routes {"paths":["/theirs"]}`}) })
+	kubectl(t, "", "-n", ns, "patch", "ingress", "theirs", "--field-manager=nginx", "--subresource=status", "--type=merge",
+		"-p", `{"status":{"loadBalancer":{"ingress":[{"ip":"198.51.100.3"}]}}}`)
+	leave := []string{"--type=merge", "-p", `{"spec":{"ingressClassName":"nginx"}}`}
+	kubectl(t, "", append([]string{"-n", ns, "patch", "ingress", "theirs"}, leave...)...)
+	eventually(t, "theirs has left", func() error { return tb.published(ns, 0, []string{`!routes {"paths":["/theirs"]}`}) })
+	tb.acknowledge()
+	says("Ingress ours: 192.0.2.7")
+	kubectl(t, "", append([]string{"-n", ns, "patch", "ingress", "ours"}, leave...)...)
+	says("Ingress ours: none", "Ingress theirs: 198.51.100.3")
+	theirs := &networkingv1.Ingress{}
+	if err := kube.Get(t.Context(), types.NamespacedName{Namespace: ns, Name: "theirs"}, theirs); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range theirs.ManagedFields {
+		if e.Manager == routes.FieldOwner {
+			t.Errorf("we have written to a status that was never ours: %s", e.FieldsV1)
+		}
+	}
 }
 
 // TestEventsAreQuiet holds that an event tells of each problem once for as long
