@@ -5,6 +5,7 @@ package engine_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -100,6 +101,38 @@ func TestDrainLeavesDeadHandshakes(t *testing.T) {
 	}
 	if took := time.Since(began); took > patience/2 {
 		t.Errorf("the drain took %v", took)
+	}
+}
+
+// What waits in the queues of the listeners when they are to close is accepted
+// and served, each connection as its own listener says.
+func TestDrainEmptiesQueues(t *testing.T) {
+	const queued = 20
+	up := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
+	r := startRig(t, service(up.URL, ""), rigOptions{queueing: true})
+	const request = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+	var waiting []*wire
+	for range queued {
+		waiting = append(waiting, dialRig(t, r.plain).send(request))
+	}
+	secured := dialRig(t, r.secure)
+	if n := r.Connections(); n != 0 {
+		t.Fatalf("%d connections were accepted before the drain", n)
+	}
+	done := make(chan error, 1)
+	go func() { done <- r.drain(patience) }()
+	waiting = append(waiting, wrap(t, tls.Client(secured.Conn, &tls.Config{InsecureSkipVerify: true})).send(request))
+	for i, w := range waiting {
+		if a, body := w.answer("GET"); a.StatusCode != 200 || body != "ok" || !a.Close {
+			t.Errorf("connection %d: got %d %q, close %t", i, a.StatusCode, body, a.Close)
+		}
+		_ = w.Close()
+	}
+	if err := <-done; err != nil {
+		t.Errorf("drain: %v", err)
+	}
+	if _, err := net.Dial("tcp", r.plain); err == nil {
+		t.Error("the gateway still listens")
 	}
 }
 

@@ -2,7 +2,13 @@
 
 package engine
 
-import "weak"
+import (
+	"context"
+	"weak"
+)
+
+// Open is Listen without anybody who accepts what the kernel queues.
+func (e *Engine) Open(ctx context.Context, specs []ListenSpec) error { return e.open(ctx, specs) }
 
 // Draining reports whether answers end their connection.
 func (e *Engine) Draining() bool { return e.draining.Load() }

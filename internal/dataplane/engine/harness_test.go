@@ -61,6 +61,8 @@ type rigOptions struct {
 	proxied bool
 	// mesh marks the listeners as those behind the pod's sidecar.
 	mesh bool
+	// queueing leaves connections in the kernel's queues until the drain.
+	queueing bool
 	// accessLog replaces the one that the rig can show.
 	accessLog *engine.AccessLog
 }
@@ -101,7 +103,11 @@ func startRig(t testing.TB, config string, o rigOptions) *rig {
 		{Address: loopback, ProxyProtocol: o.proxied, Mesh: o.mesh},
 		{Address: loopback, TLS: true, HTTP2: !o.http1, ProxyProtocol: o.proxied, Mesh: o.mesh},
 	}
-	if err := r.Listen(t.Context(), specs); err != nil {
+	listen := r.Listen
+	if o.queueing {
+		listen = r.Open
+	}
+	if err := listen(t.Context(), specs); err != nil {
 		t.Fatal(err)
 	}
 	r.plain, r.secure = r.Addresses()[0].String(), r.Addresses()[1].String()

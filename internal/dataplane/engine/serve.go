@@ -21,6 +21,21 @@ const acceptPause = 20 * time.Millisecond
 // Listen opens the sockets of specs and serves them until Drain. TLS listeners
 // take their certificates from the running configuration. It is called once.
 func (e *Engine) Listen(ctx context.Context, specs []ListenSpec) error {
+	if err := e.open(ctx, specs); err != nil {
+		return err
+	}
+	for i, l := range e.listeners {
+		e.accepting.Add(1)
+		go e.accept(l, &specs[i])
+	}
+	e.background.Add(2)
+	go e.sweep()
+	go e.watch()
+	return nil
+}
+
+// open opens the sockets of specs: the kernel queues connections from now on.
+func (e *Engine) open(ctx context.Context, specs []ListenSpec) error {
 	opened := make([]*net.TCPListener, 0, len(specs))
 	for i := range specs {
 		l, err := listener.TCP(ctx, specs[i])
@@ -35,13 +50,6 @@ func (e *Engine) Listen(ctx context.Context, specs []ListenSpec) error {
 	e.listenersMu.Lock()
 	e.listeners, e.specs = opened, specs
 	e.listenersMu.Unlock()
-	for i, l := range opened {
-		e.accepting.Add(1)
-		go e.accept(l, &specs[i])
-	}
-	e.background.Add(2)
-	go e.sweep()
-	go e.watch()
 	return nil
 }
 
