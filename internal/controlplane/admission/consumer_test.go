@@ -81,6 +81,8 @@ func TestCredentials(t *testing.T) {
 			prefix + "the field password is missing or empty (add it to the Secret's data)"}},
 		{name: "empty field", object: credential("c", "basic-auth", `username: ann, password: ""`), refused: []string{
 			prefix + "the field password is missing or empty (add it to the Secret's data)"}},
+		{name: "algorithm", object: credential("c", "jwt", "key: s3cr3t, algorithm: none"), refused: []string{
+			prefix + "algorithm: expected one of: HS256, HS384, HS512, RS256, RS384, RS512, ES256, ES384, ES512, PS256, PS384, PS512, EdDSA (correct the Secret's data)"}},
 		{name: "number", object: credential("c", "key-auth", "key: s3cr3t, ttl: s3cr3t"), refused: []string{
 			prefix + "the field ttl is not a number (write a whole number)"}},
 	} {

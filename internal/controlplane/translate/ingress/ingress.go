@@ -94,13 +94,11 @@ func (t *translation) groups() []group {
 // backend returns the Service port that an Ingress backend names.
 func (t *translation) backend(b netv1.IngressBackend, field string) (fragment.BackendKey, bool) {
 	if b.Service == nil {
-		kind := "resource"
+		at, message := field, "the backend names no Service; the path is left out"
 		if b.Resource != nil {
-			kind = b.Resource.Kind
+			at, message = field+".resource", fmt.Sprintf("a backend of kind %s cannot be served; the path is left out", b.Resource.Kind)
 		}
-		t.result.Report(t.ref, field+".resource", fragment.ReasonBackendUnsupported,
-			fmt.Sprintf("a backend of kind %s cannot be served; the path is left out", kind),
-			"name a Service in "+field+".service")
+		t.result.Report(t.ref, at, fragment.ReasonBackendUnsupported, message, "name a Service in "+field+".service")
 		return fragment.BackendKey{}, false
 	}
 	port := b.Service.Port.Name

@@ -50,6 +50,12 @@ func (s *source) resolveConfig(refs fragment.Refs) (map[string]any, *fault) {
 
 // read returns a value of a Secret.
 func read(refs fragment.Refs, k secretKey, field string) ([]byte, *fault) {
+	if k.namespace == "" {
+		return nil, &fault{
+			field: field + ".namespace", reason: fragment.ReasonPluginConfigInvalid, invalid: true,
+			message: fmt.Sprintf("the namespace of Secret %s is missing", k.name), fix: "name it: the object itself has none",
+		}
+	}
 	secret := refs.Secret(k.namespace, k.name)
 	if secret == nil {
 		return nil, &fault{

@@ -164,14 +164,17 @@ func readCredential(typeName string, secret *corev1.Secret) (*entity.Credential,
 	return &entity.Credential{Type: kind.collection, Fields: fields, Tags: fragment.Tags(ref, secret.Annotations)}, unique, nil
 }
 
-// jwtFields returns what a JWT credential needs beside its key.
+// jwtFields returns what a JWT credential needs beside its key. Of an algorithm
+// that there is not, nobody knows: the schema tells that.
 func jwtFields(algorithm string) []string {
-	switch {
-	case algorithm == "" || strings.HasPrefix(algorithm, "HS"):
+	family := algorithm[:min(len(algorithm), 2)]
+	switch family {
+	case "", "HS":
 		return []string{"secret"}
-	default:
+	case "RS", "ES", "PS", "Ed":
 		return []string{"rsa_public_key"}
 	}
+	return nil
 }
 
 // convert returns a Secret's text as the field's type.

@@ -27,14 +27,17 @@ func (s *source) secret() bool { return s.from != nil || len(s.patches) > 0 }
 
 // field returns the name of a problem's field. What a Secret holds has names as
 // well, and whoever may write plugins need not be allowed to read it: told are
-// then only fields that the schema has, or that the object itself names, and of
-// these the first step. Below it the keys of maps look like fields, and a name
-// with a dot in it looks like two steps.
+// then only fields that the object's patches name, and the first step of those
+// that the schema has or its configuration names. Below it the keys of maps look
+// like fields, and a name with a dot in it looks like two steps.
 func (s *source) field(p entity.Problem) string {
 	const config = "config"
 	path, inside := strings.CutPrefix(p.Field, config+".")
 	if !s.secret() || !inside {
 		return p.Field
+	}
+	if named := s.patched(path); named != "" {
+		return config + "." + named
 	}
 	end := strings.IndexAny(path, ".[")
 	if end < 0 {
@@ -44,6 +47,19 @@ func (s *source) field(p entity.Problem) string {
 		return config
 	}
 	return config + "." + path[:end]
+}
+
+// patched returns the longest beginning of a field's path that a patch of the
+// object names, "" where there is none.
+func (s *source) patched(path string) (named string) {
+	for _, p := range s.patches {
+		name := strings.ReplaceAll(strings.TrimPrefix(p.path, "/"), "/", ".")
+		rest, found := strings.CutPrefix(path, name)
+		if found && (rest == "" || rest[0] == '.' || rest[0] == '[') && len(name) > len(named) {
+			named = name
+		}
+	}
+	return named
 }
 
 // names reports whether the object itself names a field of the configuration.

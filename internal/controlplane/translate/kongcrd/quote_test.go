@@ -52,6 +52,10 @@ func TestFieldsOfSecretsAreNotNamed(t *testing.T) {
 		{patched, "config.mine.hunter2", "unknown field", "config.mine"},
 		{patched, "config.limits.hunter2", "unknown field", "config.limits"},
 		{patched, "config.hunter2", "unknown field", "config"},
+		{patched, "config.limits.x", "unknown field", "config.limits.x"},
+		{patched, "config.limits.x.hunter2", "expected a number", "config.limits.x"},
+		{patched, "config.limits.x[1].hunter2", "expected a number", "config.limits.x"},
+		{patched, "config.limits.xhunter2", "expected a number", "config.limits"},
 	} {
 		if got := tc.source.field(entity.Problem{Field: tc.field, Message: tc.message}); got != tc.want {
 			t.Errorf("%s: %s is told as %s, want %s", tc.field, tc.message, got, tc.want)
