@@ -11,7 +11,9 @@ import (
 	"testing"
 
 	"github.com/kong/kong-istio-gateway/internal/controlplane/offline"
+	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 	"github.com/kong/kong-istio-gateway/internal/entity"
+	"github.com/kong/kong-istio-gateway/internal/operator/render"
 	"github.com/kong/kong-istio-gateway/internal/plugins/schemas"
 )
 
@@ -82,7 +84,8 @@ func TestTranslateTellsWhatIsLeftOut(t *testing.T) {
 		gateway   = "apiVersion: gateway.konghq.com/v1alpha1\nkind: KongIstioGateway\nmetadata: {name: g}\n---\n"
 		pod       = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n---\n"
 		byDefault = "apiVersion: networking.k8s.io/v1\nkind: IngressClass\n" +
-			"metadata: {name: kong, annotations: {ingressclass.kubernetes.io/is-default-class: 'true'}}\n---\n"
+			"metadata: {name: kong, annotations: {ingressclass.kubernetes.io/is-default-class: 'true'}}\n" +
+			"spec: {controller: ingress-controllers.konghq.com/kong}\n---\n"
 	)
 	classless := strings.Replace(ingressOne, "  ingressClassName: kong\n", "", 1)
 	for _, tt := range []struct{ in, want string }{
@@ -90,6 +93,8 @@ func TestTranslateTellsWhatIsLeftOut(t *testing.T) {
 			"KongClusterPlugin all: names no ingress class and is left out (add the annotation kubernetes.io/ingress.class: kong)\n"},
 		{classless, "Ingress shop/one: names no ingress class and is left out (add the annotation kubernetes.io/ingress.class: kong)\n"},
 		{classless + "---\n" + byDefault + serviceWeb, ""},
+		{classless + "---\n" + strings.Replace(byDefault, "ingress-controllers.konghq.com/kong", "example.com/other", 1) + serviceWeb,
+			"Ingress shop/one: names no ingress class and is left out (add the annotation kubernetes.io/ingress.class: kong)\n"},
 		{http + facade + gateway + pod, "-: kind HTTPRoute plays no part in translation\n-: kind KongServiceFacade plays no part in translation\n"},
 	} {
 		var out, told bytes.Buffer
@@ -166,5 +171,12 @@ func TestHelp(t *testing.T) {
 	}
 	if code := run([]string{"--nonsense"}, getenv, &manager); code != 2 {
 		t.Errorf("an unknown flag: exit %d", code)
+	}
+}
+
+// TestControllerIsOne holds that translation knows the classes that the operator makes.
+func TestControllerIsOne(t *testing.T) {
+	if fragment.Controller != render.IngressController {
+		t.Errorf("%s is not %s", fragment.Controller, render.IngressController)
 	}
 }

@@ -23,10 +23,6 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 )
 
-// controllerName tells our ancestors in the status of a KongUpstreamPolicy from
-// those of others. It is the controller of our IngressClasses.
-const controllerName = "gateway.konghq.com/kong-istio-gateway"
-
 // maxAncestors is how many ancestors Gateway API lets a policy have.
 const maxAncestors = 16
 
@@ -106,7 +102,7 @@ func (c *ControlPlane) writePolicy(ctx context.Context, key store.Key) error {
 func ancestors(policy *kongv1beta1.KongUpstreamPolicy, followers []*follower, at metav1.Time) []gatewayv1.PolicyAncestorStatus {
 	var out, old []gatewayv1.PolicyAncestorStatus
 	for _, a := range policy.Status.Ancestors {
-		if a.ControllerName == controllerName {
+		if a.ControllerName == fragment.Controller {
 			old = append(old, a)
 		} else {
 			out = append(out, a)
@@ -116,7 +112,7 @@ func ancestors(policy *kongv1beta1.KongUpstreamPolicy, followers []*follower, at
 		if len(out) >= maxAncestors {
 			break
 		}
-		a := gatewayv1.PolicyAncestorStatus{AncestorRef: ancestorRef(f.service), ControllerName: controllerName}
+		a := gatewayv1.PolicyAncestorStatus{AncestorRef: ancestorRef(f.service), ControllerName: fragment.Controller}
 		var conditions []metav1.Condition
 		if i := slices.IndexFunc(old, func(o gatewayv1.PolicyAncestorStatus) bool {
 			return reflect.DeepEqual(o.AncestorRef, a.AncestorRef)

@@ -147,7 +147,9 @@ func TestForeignAddressesAreLeftAlone(t *testing.T) {
 		})
 	}
 	// Before the proxies acknowledge anything, nothing is written.
-	eventually(t, "both", func() error { return tb.published(ns, 0, []string{`routes {"paths":["/ours"]}`, `routes {"paths":["/theirs"]}`}) })
+	eventually(t, "both", func() error {
+		return tb.published(ns, 0, []string{`routes {"paths":["/ours"]}`, `routes {"paths":["/theirs"]}`})
+	})
 	kubectl(t, "", "-n", ns, "patch", "ingress", "theirs", "--field-manager=nginx", "--subresource=status", "--type=merge",
 		"-p", `{"status":{"loadBalancer":{"ingress":[{"ip":"198.51.100.3"}]}}}`)
 	leave := []string{"--type=merge", "-p", `{"spec":{"ingressClassName":"nginx"}}`}

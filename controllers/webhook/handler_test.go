@@ -144,7 +144,7 @@ func TestClassesOf(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if got, err = classesOf([]networkingv1.IngressClass{class("kong", kongController, nil)}, "ours", "owner", parameters); err != nil || !got.Shared || len(got.Ours) > 0 {
+	if got, err = classesOf([]networkingv1.IngressClass{class("kong", fragment.KongController, nil)}, "ours", "owner", parameters); err != nil || !got.Shared || len(got.Ours) > 0 {
 		t.Errorf("beside Kong: %+v, %v", got, err)
 	}
 	failing := func(types.NamespacedName) (kongv1alpha1.IngressClassParametersSpec, error) {

@@ -25,10 +25,6 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 )
 
-// kongController is spec.controller of the IngressClasses of Kong's own ingress
-// controller.
-const kongController = "ingress-controllers.konghq.com/kong"
-
 // lookup answers one review's questions. It implements admission.Lookup.
 type lookup struct {
 	config Config
@@ -101,7 +97,7 @@ func classesOf(
 	for i := range list {
 		c := &list[i]
 		switch {
-		case c.Spec.Controller == kongController:
+		case c.Spec.Controller == fragment.KongController:
 			out.Shared = true
 		case c.Spec.Controller == controller && c.Annotations[ownerAnnotation] != "":
 			settings := fragment.Settings{

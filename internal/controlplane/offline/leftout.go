@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kong/kong-istio-gateway/internal/controlplane/store"
 	"github.com/kong/kong-istio-gateway/internal/controlplane/translate/fragment"
 )
 
@@ -34,7 +35,7 @@ func Classless(objects []client.Object) []client.Object {
 	for _, o := range objects {
 		switch c := o.(type) {
 		case *netv1.IngressClass:
-			if c.Annotations[fragment.AnnotationDefaultClass] == "true" {
+			if store.IsDefault(c) {
 				return nil // it is what names no class belongs to
 			}
 		case *netv1.Ingress:

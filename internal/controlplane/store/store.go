@@ -217,7 +217,7 @@ func (s *Store) RemoveGateway(key types.NamespacedName) {
 func (s *Store) configure(g *graph, settings fragment.Settings) {
 	class, _ := s.objects.byKey[Key{KindIngressClass, "", settings.Class}].(*netv1.IngressClass)
 	parameters := s.parameters(class)
-	settings.DefaultClass = class != nil && class.Annotations[fragment.AnnotationDefaultClass] == "true"
+	settings.DefaultClass = IsDefault(class)
 	settings.ServiceUpstream = parameters.ServiceUpstream
 	settings.LegacyRegexDetection = parameters.EnableLegacyRegexDetection
 	if g.settings == settings {

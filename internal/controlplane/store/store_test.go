@@ -280,12 +280,21 @@ func TestDefaultClass(t *testing.T) {
 	w.put(serviceOf("web", "10.0.0.1"), ing)
 	wantOwners(t, w.settle())
 
-	class := &netv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "kong", Annotations: map[string]string{fragment.AnnotationDefaultClass: "true"}}}
+	class := &netv1.IngressClass{
+		ObjectMeta: metav1.ObjectMeta{Name: "kong", Annotations: map[string]string{fragment.AnnotationDefaultClass: "true"}},
+		Spec:       netv1.IngressClassSpec{Controller: "example.com/other"},
+	}
 	w.put(class)
-	wantOwners(t, w.settle(), owner(fragment.OwnerIngress, "one"), owner(fragment.OwnerBackend, "web:80"))
+	wantOwners(t, w.settle())
 
-	w.Delete(class)
-	wantOwners(t, w.settle(), owner(fragment.OwnerIngress, "one"), owner(fragment.OwnerBackend, "web:80"))
+	for _, controller := range []string{fragment.KongController, fragment.Controller} {
+		class = class.DeepCopy()
+		class.Spec.Controller = controller
+		w.put(class)
+		wantOwners(t, w.settle(), owner(fragment.OwnerIngress, "one"), owner(fragment.OwnerBackend, "web:80"))
+		w.Delete(class)
+		wantOwners(t, w.settle(), owner(fragment.OwnerIngress, "one"), owner(fragment.OwnerBackend, "web:80"))
+	}
 	if len(w.units) != 0 {
 		t.Errorf("units remain: %v", w.units)
 	}

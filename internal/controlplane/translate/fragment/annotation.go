@@ -7,6 +7,14 @@ import (
 	"strings"
 )
 
+// Values of spec.controller of an IngressClass.
+const (
+	// Controller is ours, and our name in the status of policies.
+	Controller = "gateway.konghq.com/kong-istio-gateway"
+	// KongController is that of Kong's own ingress controller.
+	KongController = "ingress-controllers.konghq.com/kong"
+)
+
 // Annotation keys. The prefix and the names are Kong's; see
 // https://developer.konghq.com/kubernetes-ingress-controller/reference/annotations/.
 const (
