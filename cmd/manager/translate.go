@@ -104,6 +104,15 @@ func classlessLine(o client.Object, class string) string {
 	return fmt.Sprintf("%s %s: names no ingress class and is left out (add the annotation %s: %s)", kind, at, fragment.AnnotationClass, class)
 }
 
+// skippedLine tells of an object that is not read, or not in its version.
+func skippedLine(kind metav1.TypeMeta) string {
+	line := fmt.Sprintf("kind %s of %s plays no part in translation", kind.Kind, kind.APIVersion)
+	if version := offline.ReadAs(kind.Kind); version != "" {
+		line += "; that of " + version + " does"
+	}
+	return line
+}
+
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func parseTranslateOptions(args []string, stderr io.Writer) (o translateOptions, err error) {
@@ -158,7 +167,7 @@ func readManifests(o translateOptions, stdin io.Reader, stderr io.Writer) ([]cli
 			objects = append(objects, list...)
 			for _, kind := range skipped {
 				if o.verbose || offline.Configures(kind) {
-					_, _ = fmt.Fprintf(stderr, "%s: kind %s plays no part in translation\n", name, kind.Kind)
+					_, _ = fmt.Fprintf(stderr, "%s: %s\n", name, skippedLine(kind))
 				}
 			}
 		}

@@ -95,7 +95,13 @@ func TestTranslateTellsWhatIsLeftOut(t *testing.T) {
 		{classless + "---\n" + byDefault + serviceWeb, ""},
 		{classless + "---\n" + strings.Replace(byDefault, "ingress-controllers.konghq.com/kong", "example.com/other", 1) + serviceWeb,
 			"Ingress shop/one: names no ingress class and is left out (add the annotation kubernetes.io/ingress.class: kong)\n"},
-		{http + facade + gateway + pod, "-: kind HTTPRoute plays no part in translation\n-: kind KongServiceFacade plays no part in translation\n"},
+		{http + facade + gateway + pod, "-: kind HTTPRoute of gateway.networking.k8s.io/v1 plays no part in translation\n" +
+			"-: kind KongServiceFacade of incubator.ingress-controller.konghq.com/v1alpha1 plays no part in translation\n"},
+		{strings.Replace(consumer, "/v1\n", "/v1alpha1\n", 1) + strings.Replace(ingressOne, "/v1\n", "/v1beta1\n", 1),
+			"-: kind KongConsumer of configuration.konghq.com/v1alpha1 plays no part in translation; that of configuration.konghq.com/v1 does\n" +
+				"-: kind Ingress of networking.k8s.io/v1beta1 plays no part in translation; that of networking.k8s.io/v1 does\n"},
+		{"apiVersion: extensions/v1beta1\nkind: Ingress\nmetadata: {name: old}\n",
+			"-: kind Ingress of extensions/v1beta1 plays no part in translation; that of networking.k8s.io/v1 does\n"},
 	} {
 		var out, told bytes.Buffer
 		if code := runTranslate([]string{"-"}, strings.NewReader(tt.in), &out, &told); code != 0 || told.String() != tt.want {
@@ -139,7 +145,7 @@ func TestTranslateFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	skipped := filepath.Join(dir, "z.yml") + ": kind Namespace plays no part in translation\n"
+	skipped := filepath.Join(dir, "z.yml") + ": kind Namespace of v1 plays no part in translation\n"
 	for _, tt := range []struct {
 		args  []string
 		stdin string

@@ -3,6 +3,7 @@
 package offline
 
 import (
+	"reflect"
 	"strings"
 
 	kongv1 "github.com/kong/kubernetes-configuration/api/configuration/v1"
@@ -10,6 +11,7 @@ import (
 	kongv1beta1 "github.com/kong/kubernetes-configuration/api/configuration/v1beta1"
 	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,13 +21,35 @@ import (
 
 // Configures reports whether a kind that translation does not read is one with
 // which users of Kong configure what is served: of Kong's groups and of the
-// Gateway API. A KongIstioGateway is not: it says where something is served.
+// Gateway API, and Ingresses of versions that are not read. A KongIstioGateway is
+// not: it says where something is served.
 func Configures(kind metav1.TypeMeta) bool {
 	group := schema.FromAPIVersionAndKind(kind.APIVersion, kind.Kind).Group
 	if kind.Kind == "KongIstioGateway" {
 		return false
 	}
-	return strings.HasSuffix(group, ".konghq.com") || group == "gateway.networking.k8s.io"
+	old := kind.Kind == "Ingress" && (group == "networking.k8s.io" || group == "extensions")
+	return old || strings.HasSuffix(group, ".konghq.com") || group == "gateway.networking.k8s.io"
+}
+
+// ReadAs returns the apiVersion in which a kind is read, "" for one that is not:
+// for those who wrote another.
+func ReadAs(kind string) string {
+	scheme := runtime.NewScheme()
+	if err := store.AddToScheme(scheme); err != nil {
+		return ""
+	}
+	for gvk, typ := range scheme.AllKnownTypes() {
+		if gvk.Kind != kind {
+			continue
+		}
+		if o, ok := reflect.New(typ).Interface().(client.Object); ok {
+			if _, ok := store.KeyOf(o); ok {
+				return gvk.GroupVersion().String()
+			}
+		}
+	}
+	return ""
 }
 
 // Classless returns the objects that only the gateway of their class serves, in
