@@ -228,6 +228,23 @@ func TestSecretsAreMarked(t *testing.T) {
 	}
 }
 
+// TestRedisIsShownWithoutPassword holds what the Admin view shows of how to log in.
+func TestRedisIsShownWithoutPassword(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"rate-limiting", "response-ratelimiting"} {
+		for _, p := range schemas.All().Plugins() {
+			if p.Name != name {
+				continue
+			}
+			got := p.Config.Redact(map[string]any{"redis": map[string]any{"username": "limits", "password": "hunter2"}})
+			want := map[string]any{"redis": map[string]any{"username": "limits", "password": schema.Redacted}}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: %v", name, got)
+			}
+		}
+	}
+}
+
 func checkSecrets(t *testing.T, at string, r *schema.Record) {
 	t.Helper()
 	for _, f := range r.Fields() {
