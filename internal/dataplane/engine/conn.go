@@ -74,7 +74,6 @@ type conn struct {
 
 	idleMu sync.Mutex
 	idle   bool // waits for a request's first byte
-	fresh  bool // for the first one
 	// heading says that a part of a request's head is here, or of a handshake;
 	// lingering that nothing is left but to discard what is still sent behind
 	// the last answer; since is when idle, heading or lingering began, leaving
@@ -97,7 +96,7 @@ func newConn(e *Engine, spec *ListenSpec, tcp *net.TCPConn) (*conn, error) {
 		nc:     sock,
 		limits: &e.limits,
 		// It may be ended for another one before it is served at all.
-		idle: true, fresh: true, since: time.Now(),
+		idle: true, since: time.Now(),
 	}
 	c.engine, c.life = e, pipeline.NewLifetime(e.context)
 	c.clientFacts = clientFacts{peer: addrPort(tcp.RemoteAddr()), local: addrPort(tcp.LocalAddr())}

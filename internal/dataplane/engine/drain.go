@@ -151,7 +151,7 @@ func (e *Engine) emptyQueue(ctx context.Context, l *net.TCPListener, spec *Liste
 // The caller holds idleMu.
 func (c *conn) limitIdle() {
 	grace := drainGrace
-	if c.fresh {
+	if !c.proven {
 		grace = drainGraceFresh
 	}
 	_ = c.nc.SetReadDeadline(time.Now().Add(grace))

@@ -136,6 +136,44 @@ func TestDrainEmptiesQueues(t *testing.T) {
 	}
 }
 
+// A connection without a request was opened to send one, and has the longer last
+// look: also behind a handshake or a PROXY header.
+func TestDrainLooksLongerWithoutRequest(t *testing.T) {
+	handshake := func(r *rig) *wire {
+		c, err := tls.Dial("tcp", r.secure, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wrap(t, c)
+	}
+	for _, c := range []struct {
+		name    string
+		proxied bool
+		open    func(r *rig) *wire
+	}{
+		{"plain", false, func(r *rig) *wire { return dialRig(t, r.plain) }},
+		{"TLS", false, handshake},
+		{"PROXY header", true, func(r *rig) *wire { return dialRig(t, r.plain).send(header1) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := startRig(t, service("http://127.0.0.1:1", ""), rigOptions{proxied: c.proxied, settings: believing("127.0.0.1/32", "proxy_protocol")})
+			w := c.open(r)
+			until(t, "the connection", func() bool { return r.Connections() == 1 })
+			began := time.Now()
+			done := make(chan error, 1)
+			go func() { done <- r.drain(patience) }()
+			w.ended()
+			if took := time.Since(began); took < drainGraceFresh {
+				t.Errorf("closed after %v", took)
+			}
+			if err := <-done; err != nil {
+				t.Errorf("drain: %v", err)
+			}
+		})
+	}
+}
+
 // What ctx leaves is left to idle connections, too: a request that is on its
 // way when a long one uses up the drain is answered.
 func TestDrainLooksAtIdleConnectionsBeforeTheEnd(t *testing.T) {

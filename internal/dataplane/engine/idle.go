@@ -135,7 +135,7 @@ func (c *conn) beginIdle() {
 func (c *conn) endIdle(arrived bool) {
 	c.idleMu.Lock()
 	defer c.idleMu.Unlock()
-	c.idle, c.fresh = false, false
+	c.idle = false
 	if c.waiting.Load() != 0 {
 		c.waiting.Store(0)
 	}

@@ -33,7 +33,6 @@ func (c *conn) introduced() bool {
 		c.engine.log.Debug("no PROXY header", "peer", c.peer, "listener", c.spec.Address, "error", err)
 	}
 	if ok {
-		c.startAfresh()
 		c.speaksFor(header.Source)
 	}
 	return ok
@@ -62,13 +61,6 @@ func (c *conn) readProxyHeader() (header proxyproto.Header, err error) {
 		}
 		n += m
 	}
-}
-
-// startAfresh makes the wait for the first request the connection's first one.
-func (c *conn) startAfresh() {
-	c.idleMu.Lock()
-	defer c.idleMu.Unlock()
-	c.fresh = true
 }
 
 // speaksFor notes whom the connection's peer speaks for. What only sidecars may
