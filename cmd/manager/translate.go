@@ -160,12 +160,15 @@ func readManifests(o translateOptions, stdin io.Reader, stderr io.Writer) ([]cli
 			return nil, err
 		}
 		for _, name := range files {
-			list, skipped, err := readManifest(name, stdin)
+			read, err := readManifest(name, stdin)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
-			objects = append(objects, list...)
-			for _, kind := range skipped {
+			objects = append(objects, read.Objects...)
+			for _, remark := range read.Remarks {
+				_, _ = fmt.Fprintf(stderr, "%s: %s (kubectl would refuse it)\n", name, oneLine(remark))
+			}
+			for _, kind := range read.Skipped {
 				if o.verbose || offline.Configures(kind) {
 					_, _ = fmt.Fprintf(stderr, "%s: %s\n", name, skippedLine(kind))
 				}
@@ -197,14 +200,14 @@ func manifestFiles(path string) (files []string, err error) {
 	return files, err
 }
 
-func readManifest(name string, stdin io.Reader) (objects []client.Object, skipped []metav1.TypeMeta, err error) {
+func readManifest(name string, stdin io.Reader) (offline.Manifests, error) {
 	if name == "-" {
-		return offline.Decode(stdin)
+		return offline.Read(stdin)
 	}
 	f, err := os.Open(name) // #nosec G304 -- the file that the user named
 	if err != nil {
-		return nil, nil, err
+		return offline.Manifests{}, err
 	}
 	defer func() { _ = f.Close() }()
-	return offline.Decode(f)
+	return offline.Read(f)
 }

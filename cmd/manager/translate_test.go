@@ -100,6 +100,10 @@ func TestTranslateTellsWhatIsLeftOut(t *testing.T) {
 		{strings.Replace(consumer, "/v1\n", "/v1alpha1\n", 1) + strings.Replace(ingressOne, "/v1\n", "/v1beta1\n", 1),
 			"-: kind KongConsumer of configuration.konghq.com/v1alpha1 plays no part in translation; that of configuration.konghq.com/v1 does\n" +
 				"-: kind Ingress of networking.k8s.io/v1beta1 plays no part in translation; that of networking.k8s.io/v1 does\n"},
+		{strings.Replace(consumer, "username:", "usrname: x\nusername:", 1) + strings.Replace(ingressOne, "rules:", "ruls:", 1), "" +
+			"-: KongConsumer shop/joe: unknown field \"usrname\" (kubectl would refuse it)\n" +
+			"-: Ingress shop/one: unknown field \"spec.ruls\" (kubectl would refuse it)\n" +
+			"KongConsumer shop/joe: names no ingress class and is left out (add the annotation kubernetes.io/ingress.class: kong)\n"},
 		{"apiVersion: extensions/v1beta1\nkind: Ingress\nmetadata: {name: old}\n",
 			"-: kind Ingress of extensions/v1beta1 plays no part in translation; that of networking.k8s.io/v1 does\n"},
 	} {

@@ -33,25 +33,40 @@ import (
 	"github.com/kong/kong-istio-gateway/internal/entity"
 )
 
-// Decode reads a stream of YAML or JSON documents, Lists among them. The kinds
-// of objects that translation does not read are returned in skipped.
+// Manifests is what Read found.
+type Manifests struct {
+	Objects []client.Object
+	// Skipped are the kinds of objects that translation does not read.
+	Skipped []metav1.TypeMeta
+	// Remarks tell, one a line, of fields that an object's kind does not have, or
+	// that it says twice: kubectl would refuse them.
+	Remarks []string
+}
+
+// Decode is Read without the remarks.
 func Decode(r io.Reader) (objects []client.Object, skipped []metav1.TypeMeta, err error) {
+	m, err := Read(r)
+	return m.Objects, m.Skipped, err
+}
+
+// Read reads a stream of YAML or JSON documents, Lists among them.
+func Read(r io.Reader) (Manifests, error) {
 	kinds, err := deserializer()
 	if err != nil {
-		return nil, nil, err
+		return Manifests{}, err
 	}
 	d := decoder{Decoder: kinds}
 	documents := utilyaml.NewYAMLReader(bufio.NewReader(r))
 	for n := 1; ; n++ {
 		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {
-			return d.objects, d.skipped, nil
+			return d.Manifests, nil
 		}
 		if err == nil {
 			err = d.document(document)
 		}
 		if err != nil {
-			return nil, nil, fmt.Errorf("document %d: %w", n, err)
+			return Manifests{}, fmt.Errorf("document %d: %w", n, err)
 		}
 	}
 }
@@ -62,14 +77,13 @@ var deserializer = sync.OnceValues(func() (runtime.Decoder, error) {
 	if err := store.AddToScheme(scheme); err != nil {
 		return nil, err
 	}
-	return serializer.NewCodecFactory(scheme).UniversalDeserializer(), nil
+	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer(), nil
 })
 
 // decoder collects what one call of Decode reads.
 type decoder struct {
 	runtime.Decoder
-	objects []client.Object
-	skipped []metav1.TypeMeta
+	Manifests
 }
 
 // document reads an object or, as kubectl get prints them, a List of objects.
@@ -88,7 +102,8 @@ func (d *decoder) document(document []byte) error {
 		return d.list(document)
 	}
 	decoded, _, err := d.Decode(document, nil, nil)
-	if err != nil && !runtime.IsNotRegisteredError(err) {
+	strict, misspelt := runtime.AsStrictDecodingError(err)
+	if err != nil && !misspelt && !runtime.IsNotRegisteredError(err) {
 		return err
 	}
 	o, ok := decoded.(client.Object)
@@ -96,13 +111,19 @@ func (d *decoder) document(document []byte) error {
 		_, ok = store.KeyOf(o)
 	}
 	if !ok {
-		d.skipped = append(d.skipped, kind)
+		d.Skipped = append(d.Skipped, kind)
 		return nil
 	}
 	if o.GetName() == "" {
 		return fmt.Errorf("%s has no metadata.name", kind.Kind)
 	}
-	d.objects = append(d.objects, namespaced(o))
+	o = namespaced(o)
+	d.Objects = append(d.Objects, o)
+	if misspelt {
+		for _, e := range strict.Errors() {
+			d.Remarks = append(d.Remarks, fmt.Sprintf("%s %s: %s", kind.Kind, strings.TrimPrefix(o.GetNamespace()+"/"+o.GetName(), "/"), e))
+		}
+	}
 	return nil
 }
 
