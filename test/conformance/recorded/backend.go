@@ -146,7 +146,7 @@ func (b *backend) next(m *message, facts map[string]string) *AnswerSpec {
 func (b *backend) answer(c net.Conn, in *bufio.Reader, m *message, facts map[string]string) bool {
 	a := b.next(m, facts)
 	if a.DelayMS > 0 {
-		<-time.After(time.Duration(a.DelayMS) * time.Millisecond)
+		<-time.After(slowdown * time.Duration(a.DelayMS) * time.Millisecond)
 	}
 	switch {
 	case a.Fail == "close":

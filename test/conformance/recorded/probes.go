@@ -20,12 +20,8 @@ const probePatience = 30.0
 // bePatient gives the active health checks of a case time, unless the case is
 // about backends that take theirs.
 func (r *run) bePatient(set *entity.Set) {
-	for _, b := range r.c.Backends {
-		for _, a := range append([]AnswerSpec{b.AnswerSpec}, b.Script...) {
-			if a.Fail != "" || a.DelayMS > 0 {
-				return
-			}
-		}
+	if r.c.anyAnswer(func(a *AnswerSpec) bool { return a.Fail != "" || a.DelayMS > 0 }) {
+		return
 	}
 	for _, u := range set.Upstreams {
 		if u.Healthchecks != nil && u.Healthchecks.Active != nil {

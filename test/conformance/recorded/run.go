@@ -142,6 +142,7 @@ func (r *run) startGateway(ctx context.Context) error {
 		return fmt.Errorf("configuration refused: %v", problems)
 	}
 	r.bePatient(set)
+	r.slowDown(set)
 	return r.apply(set)
 }
 
