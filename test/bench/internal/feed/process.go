@@ -32,8 +32,10 @@ type Feeder struct {
 }
 
 // Start runs a feeder on a core, which serves the declarative file config. It
-// keeps files in dir, where cert and key are those of serverName. The load
-// generator comes first on the core that they share: the feeder is niced.
+// keeps files in dir, where cert and key are those of serverName. It has the core
+// that it shares with the load generator only while that sleeps, and gives it
+// back at once (SCHED_IDLE): with a mere nice value it finishes its slice first,
+// and that would count as the proxy's latency.
 func Start(ctx context.Context, program, dir, config, cert, key string, core int) (*Feeder, error) {
 	f := &Feeder{ServerName: serverName, CADir: filepath.Join(dir, "roots"), TokenFile: filepath.Join(dir, "token"), Gateway: "bench/gateway"}
 	const token = "of-this-run"
@@ -45,7 +47,7 @@ func Start(ctx context.Context, program, dir, config, cert, key string, core int
 		os.WriteFile(f.TokenFile, []byte(token), 0o600)); err != nil {
 		return nil, err
 	}
-	f.cmd = exec.CommandContext(ctx, "nice", "-n", "10", "taskset", "-c", strconv.Itoa(core), program) // #nosec G204 -- built by us
+	f.cmd = exec.CommandContext(ctx, "chrt", "--idle", "0", "taskset", "-c", strconv.Itoa(core), program) // #nosec G204 -- built by us
 	f.cmd.Cancel = func() error { return f.cmd.Process.Signal(syscall.SIGTERM) }
 	f.cmd.Env, f.cmd.Stderr = append(os.Environ(), "GOMAXPROCS=1"), os.Stderr
 	if f.in, err = f.cmd.StdinPipe(); err != nil {

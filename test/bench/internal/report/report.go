@@ -257,7 +257,7 @@ sent.
 A row of the router is compared with one route in the same rounds; requests go to %[7]d different paths.
 
 Where the configuration changes, the proxy gets it as in a fleet: from the configuration stream, served by a process in the manager's place that has the load core
-when the client leaves it (nice 10). A change moves a route to another path; no request goes to the %[8]d routes that are changed by turns. Rows with and without changes
+when the client leaves it (SCHED_IDLE). A change moves a route to another path; no request goes to the %[8]d routes that are changed by turns. Rows with and without changes
 have one rate and take turns, each %[9]d times a round in half the time; their latencies are the mean of the middle half. A round counts only if the proxy acknowledged
 each change before the next, with nothing rejected, and then served the last one at its new path and no longer at the former. CPU-ms per change is the time of all threads
 of a proxy that gets no requests (schedstat), from the first change until a while after the last acknowledgement, less what it took before: it holds the stream, the
