@@ -81,7 +81,7 @@ func protocol(p agent.Protocol, connections, streams int) agent.Load {
 // Sections returns all sections in the order in which they are measured.
 func Sections() []Section {
 	return []Section{
-		{"plain", "Plain proxying", []Row{{Key: "plain", Title: "plain, 64 connections", Site: plainSite, Load: get()}}},
+		{"plain", "Plain proxying", []Row{{Key: "plain", Title: "plain, 64 connections", Site: plainSite, Load: get(), Repeat: 4}}},
 		{"log", "Access log and Prometheus", []Row{
 			{Key: "log", Title: "access log", Site: &peer.Site{Name: "log", AccessLog: true}, Load: get()},
 			{Key: "prometheus", Title: "access log and Prometheus", Site: &peer.Site{Name: "prometheus", AccessLog: true, Prometheus: true}, Load: get()},
@@ -114,7 +114,7 @@ func Sections() []Section {
 			{Key: "connections-512", Title: "512 connections", Site: plainSite, Load: protocol(agent.HTTP1, 512, 1)},
 		}},
 		{"latency", "Latency at half load, open loop", []Row{
-			{Key: "latency", Title: "open loop at half load, 64 connections", Site: plainSite, Load: get(), HalfLoad: true},
+			{Key: "latency", Title: "open loop at half load, 64 connections", Site: plainSite, Load: get(), HalfLoad: true, Repeat: ChangeRepeat},
 		}},
 		{"routers", "The gateway's router", routerRows()},
 		{"changes", "Changes of the configuration", changeRows()},
